@@ -1,0 +1,24 @@
+//go:build tools
+package tools
+import (
+ _ "go.etcd.io/raft/v3"
+ _ "google.golang.org/protobuf/proto"
+ _ "github.com/twmb/franz-go/pkg/kgo"
+ _ "github.com/twmb/franz-go/pkg/kadm"
+ _ "github.com/twmb/franz-go/pkg/kmsg"
+ _ "github.com/twmb/franz-go/pkg/kfake"
+ _ "github.com/klauspost/compress/zstd"
+ _ "github.com/pierrec/lz4/v4"
+ _ "github.com/prometheus/client_golang/prometheus/promhttp"
+ _ "github.com/prometheus/client_golang/prometheus/testutil"
+ _ "github.com/spf13/cobra"
+ _ "github.com/spf13/pflag"
+ _ "github.com/jedib0t/go-pretty/v6/table"
+ _ "go.yaml.in/yaml/v3"
+ _ "golang.org/x/sync/errgroup"
+ _ "golang.org/x/sys/unix"
+ _ "golang.org/x/term"
+ _ "github.com/google/go-cmp/cmp"
+ _ "pgregory.net/rapid"
+ _ "github.com/HdrHistogram/hdrhistogram-go"
+)
