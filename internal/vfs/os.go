@@ -230,8 +230,8 @@ func control(f *os.File, operation string, call func(fd int) error) error {
 	var callErr error
 	if err := raw.Control(func(fd uintptr) {
 		callErr = retryInterrupted(func() error { return call(int(fd)) })
-	}); err != nil {
-		return err
+	}); err != nil { // the only failure of a raw control is a file that is closed
+		return &fs.PathError{Op: operation, Path: f.Name(), Err: fs.ErrClosed}
 	}
 	if callErr != nil {
 		return mapError(&fs.PathError{Op: operation, Path: f.Name(), Err: callErr})

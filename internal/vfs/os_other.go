@@ -11,6 +11,7 @@ const (
 	flagDataSync = unix.O_SYNC
 )
 
+// The development systems get fsync; only Linux keeps the promise.
 func syncData(fd int) error { return unix.Fsync(fd) }
 
 func syncFileSystem(int) error { return unix.EOPNOTSUPP }
