@@ -126,10 +126,13 @@ func (b *Builder) attributes() Attributes {
 	return a
 }
 
-// seal writes h, with the length and CRC that the batch in b turned out to have.
-func seal(b []byte, h Header) {
+// seal writes h with the length and CRC that the batch in b turned out to have,
+// and returns it.
+func seal(b []byte, h Header) Header {
 	invariant.Check(len(b)-OverheadSize <= LengthMax, "batch of %d bytes", len(b))
 	h.Length = int32(len(b) - OverheadSize)
 	h.put(b)
-	binary.BigEndian.PutUint32(b[posCRC:], checksum(b))
+	h.CRC = checksum(b)
+	binary.BigEndian.PutUint32(b[posCRC:], h.CRC)
+	return h
 }

@@ -67,6 +67,9 @@ func (a Attributes) Control() bool { return a&attrControl != 0 }
 // may drop the tombstones of the batch (KIP-534).
 func (a Attributes) DeleteHorizon() bool { return a&attrDeleteHorizon != 0 }
 
+// WithLogAppendTime is a with the mark that SetLogAppendTime sets.
+func (a Attributes) WithLogAppendTime() Attributes { return a | attrLogAppendTime }
+
 // Header is the fixed part of a batch.
 type Header struct {
 	BaseOffset      kafka.Offset

@@ -1,36 +1,33 @@
 package record
 
-// Recompress returns the one whole batch in b with its records compressed by c,
-// for a topic whose compression.type names a codec. A batch that already has
+import "holdfast/internal/kafka"
+
+// Recompress gives the batch that ValidateProduce accepted, with header h, the
+// codec of a topic whose compression.type names one. A batch that already has
 // the codec is returned as it is, whatever its level, as Kafka does; otherwise
-// the result is a new slice. b was validated before. The new batch may be
-// larger than b: the caller applies max.message.bytes again. At most limit
-// bytes are decompressed; zero means MaxDecompressedDefault.
-func Recompress(b []byte, c Compression, limit int) ([]byte, Header, error) {
-	h, err := ParseHeader(b)
-	if err != nil {
-		return nil, Header{}, err
-	}
-	if len(b) != h.Size() {
-		return nil, Header{}, corrupt(h.BaseOffset, ErrTruncated, "%d bytes of %d", len(b), h.Size())
-	}
+// the result is a new slice with its own header. The new batch may be the
+// larger one, so that r.MaxBytes is applied again. Errors are *Rejection.
+func Recompress(b []byte, h Header, c Compression, r Rules) ([]byte, Header, error) {
 	from := h.Attributes.Compression()
 	if from == c.Codec {
 		return b, h, nil
 	}
 	records := b[HeaderSize:]
 	if from != None {
-		records, err = Decompress(nil, from, records, orDefault(limit))
-		if err != nil {
-			return nil, Header{}, &CorruptionError{Base: h.BaseOffset, Cause: err}
+		var err error
+		if records, err = Decompress(nil, from, records, r.maxDecompressed()); err != nil {
+			return nil, Header{}, rejectRecords(err)
 		}
 	}
 	out, err := Compress(make([]byte, HeaderSize, HeaderSize+len(records)), c, records)
 	if err != nil {
-		return nil, Header{}, err
+		return nil, Header{}, reject(kafka.ErrUnsupportedCompressionType, "%v", err)
 	}
 	h.Attributes = h.Attributes&^attrCodecMask | Attributes(c.Codec)
-	seal(out, h)
-	h, err = ParseHeader(out)
-	return out, h, err
+	h = seal(out, h)
+	if r.MaxBytes > 0 && h.Size() > r.MaxBytes {
+		return nil, Header{}, reject(kafka.ErrMessageTooLarge,
+			"The record batch has %d bytes with the topic's compression; max.message.bytes allows %d.", h.Size(), r.MaxBytes)
+	}
+	return out, h, nil
 }
