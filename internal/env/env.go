@@ -1,9 +1,9 @@
-// Package env bundles the four things that a broker takes from the outside
-// world (clock, file system, network, randomness), so that a whole broker can
-// run inside one test.
 package env
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+
 	"holdfast/internal/clock"
 	"holdfast/internal/vfs"
 	"holdfast/internal/vnet"
@@ -23,4 +23,27 @@ type Rand interface {
 	Read(p []byte)
 	// Uint64 is uniform over all values.
 	Uint64() uint64
+}
+
+// NewReal returns the ground of a real process: the operating system's clock,
+// files, TCP and randomness.
+func NewReal() Env {
+	return Env{Clock: clock.Real{}, FS: vfs.OS{}, Net: vnet.TCP{}, Rand: SystemRand{}}
+}
+
+// SystemRand is the operating system's randomness, fit for secrets.
+type SystemRand struct{}
+
+// Read implements Rand. A system without randomness ends the program: going on
+// without it could give two brokers one identity.
+func (SystemRand) Read(p []byte) {
+	// crypto/rand never returns an error: it ends the program itself.
+	_, _ = rand.Read(p)
+}
+
+// Uint64 implements Rand.
+func (r SystemRand) Uint64() uint64 {
+	var p [8]byte
+	r.Read(p[:])
+	return binary.LittleEndian.Uint64(p[:])
 }

@@ -1,6 +1,3 @@
-// Package invariant holds the assertions. An assertion that fails is a bug in
-// this program: it panics in production too, because going on could break the
-// promise that an acknowledged write is never lost.
 package invariant
 
 import "fmt"
@@ -15,4 +12,15 @@ func Check(ok bool, format string, args ...any) {
 // Unreachable panics: the caller believed that this line cannot run.
 func Unreachable(format string, args ...any) {
 	panic("invariant: unreachable: " + fmt.Sprintf(format, args...))
+}
+
+// Expensive panics when check returns an error. It runs only where
+// ExpensiveEnabled is true, for checks whose cost grows with the state.
+func Expensive(check func() error) {
+	if !ExpensiveEnabled {
+		return
+	}
+	if err := check(); err != nil {
+		panic("invariant: " + err.Error())
+	}
 }
