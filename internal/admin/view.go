@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"time"
+
+	"holdfast/internal/kafka"
+)
+
+// View is a picture of one broker at one moment.
+type View struct {
+	Broker     kafka.BrokerID
+	ClusterID  string
+	Version    string
+	Started    time.Time
+	Checks     []Check
+	Topics     int
+	Brokers    int
+	Partitions []Partition
+	Requests   []Requests
+	Network    Network
+	Storage    Storage
+	Quorum     Quorum
+	WeakAcks   WeakAcks
+}
+
+// Check is one condition of readiness.
+type Check struct {
+	Name   string
+	OK     bool
+	Reason string // why not; empty when OK
+}
+
+// Ready reports whether every check holds.
+func (v *View) Ready() bool {
+	for _, c := range v.Checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// Partition is one partition hosted here.
+type Partition struct {
+	Topic         string
+	Index         kafka.PartitionIndex
+	Leader        kafka.BrokerID
+	LeaderEpoch   kafka.LeaderEpoch
+	Leading       bool
+	Replicas      int
+	InSync        int
+	MinISR        int
+	PageCache     bool // acknowledged before it is on stable storage
+	LogStart      kafka.Offset
+	HighWatermark kafka.Offset
+	Durable       kafka.Offset
+	LogEnd        kafka.Offset
+	Bytes         int64
+	WeakZero      int64 // produce requests with acks=0
+	WeakOne       int64 // produce requests with acks=1
+	In            Flow
+	Out           int64 // bytes
+}
+
+// Flow counts what was written.
+type Flow struct{ Records, Bytes int64 }
+
+// Requests counts one API.
+type Requests struct {
+	API           string
+	Total, Failed int64
+}
+
+// Network counts connections and bytes, all listeners.
+type Network struct {
+	Open, Accepted, Refused int64
+	ClosedIdle, ClosedSlow  int64
+	BadFrames               int64
+	BytesIn, BytesOut       int64
+}
+
+// Storage describes the data directory.
+type Storage struct {
+	Failed            bool // stopped after a failed write or sync
+	Full              bool // below its reserve
+	Free, Total       int64
+	FlushRounds       int64
+	FlushedBytes      int64
+	FlushSeconds      float64 // spent in rounds since start
+	JournalUsed       int64
+	JournalSize       int64
+	DirectSyncs       int64
+	Checkpoints       int64
+	ProducersRejected int64
+}
+
+// Quorum describes the metadata log as this broker sees it.
+type Quorum struct {
+	Leader        kafka.BrokerID
+	Term          int64
+	HighWatermark kafka.Offset
+	LogEnd        kafka.Offset
+	IsLeader      bool
+	Offline       int // partitions without a leader, known only where IsLeader
+}
+
+// WeakAcks counts produce requests that asked for less than acks=all.
+type WeakAcks struct{ Zero, One int64 }
