@@ -11,7 +11,7 @@ import (
 type DescribeTopicPartitionsRequest struct {
 	Topics                 []DescribeTopicPartitionsRequestTopic
 	Cursor                 *DescribeTopicPartitionsRequestCursor // nil is null
-	ResponsePartitionLimit int32                                 // default 200
+	ResponsePartitionLimit int32                                 // default 2000
 }
 
 // NewDescribeTopicPartitionsRequest returns the defaults.
@@ -22,7 +22,7 @@ func NewDescribeTopicPartitionsRequest() (v DescribeTopicPartitionsRequest) {
 
 // Default sets every field to its default.
 func (v *DescribeTopicPartitionsRequest) Default() {
-	*v = DescribeTopicPartitionsRequest{ResponsePartitionLimit: 200}
+	*v = DescribeTopicPartitionsRequest{ResponsePartitionLimit: 2000}
 }
 
 // Key returns KeyDescribeTopicPartitions.
