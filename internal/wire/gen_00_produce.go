@@ -29,6 +29,8 @@ func (v *ProduceRequest) Default() {
 // Key returns KeyProduce.
 func (*ProduceRequest) Key() kafka.APIKey { return KeyProduce }
 
+func (*ProduceRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ProduceRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyProduce, version, body, 2)
@@ -80,6 +82,7 @@ func (v *ProduceRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// ProduceRequestTopic is one element of ProduceRequest.Topics.
 type ProduceRequestTopic struct {
 	Topic      string // versions 0 to 12
 	Partitions []ProduceRequestTopicPartition
@@ -133,6 +136,7 @@ func (v *ProduceRequestTopic) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// ProduceRequestTopicPartition is one element of ProduceRequestTopic.Partitions.
 type ProduceRequestTopicPartition struct {
 	Records   []byte // nil is null
 	Partition int32
@@ -186,6 +190,8 @@ func (v *ProduceResponse) Default() {
 
 // Key returns KeyProduce.
 func (*ProduceResponse) Key() kafka.APIKey { return KeyProduce }
+
+func (*ProduceResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ProduceResponse) Decode(body []byte, version int16) error {
@@ -267,6 +273,7 @@ func (v *ProduceResponse) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// ProduceResponseTopic is one element of ProduceResponse.Topics.
 type ProduceResponseTopic struct {
 	Topic      string // versions 0 to 12
 	Partitions []ProduceResponseTopicPartition
@@ -320,6 +327,7 @@ func (v *ProduceResponseTopic) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// ProduceResponseTopicPartition is one element of ProduceResponseTopic.Partitions.
 type ProduceResponseTopicPartition struct {
 	BaseOffset     int64
 	LogAppendTime  int64                                      // since version 2, default -1
@@ -419,6 +427,7 @@ func (v *ProduceResponseTopicPartition) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// ProduceResponseTopicPartitionErrorRecord is one element of ProduceResponseTopicPartition.ErrorRecords.
 type ProduceResponseTopicPartitionErrorRecord struct {
 	ErrorMessage   *string // nil is null
 	RelativeOffset int32
@@ -452,6 +461,7 @@ func (v *ProduceResponseTopicPartitionErrorRecord) append(dst []byte, version in
 	return dst
 }
 
+// ProduceResponseTopicPartitionCurrentLeader is the type of ProduceResponseTopicPartition.CurrentLeader.
 type ProduceResponseTopicPartitionCurrentLeader struct {
 	LeaderID    int32 // default -1
 	LeaderEpoch int32 // default -1
@@ -486,6 +496,7 @@ func (v *ProduceResponseTopicPartitionCurrentLeader) append(dst []byte, version 
 	return dst
 }
 
+// ProduceResponseBroker is one element of ProduceResponse.Brokers.
 type ProduceResponseBroker struct {
 	Host   string
 	Rack   *string // nil is null

@@ -37,6 +37,8 @@ func (v *FetchRequest) Default() {
 // Key returns KeyFetch.
 func (*FetchRequest) Key() kafka.APIKey { return KeyFetch }
 
+func (*FetchRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *FetchRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyFetch, version, body, 24)
@@ -170,6 +172,7 @@ func (v *FetchRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// FetchRequestReplicaState is the type of FetchRequest.ReplicaState.
 type FetchRequestReplicaState struct {
 	Epoch int64 // default -1
 	ID    int32 // default -1
@@ -204,6 +207,7 @@ func (v *FetchRequestReplicaState) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// FetchRequestTopic is one element of FetchRequest.Topics.
 type FetchRequestTopic struct {
 	Topic      string // versions 0 to 12
 	Partitions []FetchRequestTopicPartition
@@ -257,6 +261,7 @@ func (v *FetchRequestTopic) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// FetchRequestTopicPartition is one element of FetchRequestTopic.Partitions.
 type FetchRequestTopicPartition struct {
 	FetchOffset        int64
 	LogStartOffset     int64 // since version 5, default -1
@@ -354,6 +359,7 @@ func (v *FetchRequestTopicPartition) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// FetchRequestForgottenTopic is one element of FetchRequest.ForgottenTopics.
 type FetchRequestForgottenTopic struct {
 	Topic      string // versions 7 to 12
 	Partitions []int32
@@ -423,6 +429,8 @@ func (v *FetchResponse) Default() {
 
 // Key returns KeyFetch.
 func (*FetchResponse) Key() kafka.APIKey { return KeyFetch }
+
+func (*FetchResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *FetchResponse) Decode(body []byte, version int16) error {
@@ -516,6 +524,7 @@ func (v *FetchResponse) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// FetchResponseTopic is one element of FetchResponse.Topics.
 type FetchResponseTopic struct {
 	Topic      string // versions 0 to 12
 	Partitions []FetchResponseTopicPartition
@@ -569,6 +578,7 @@ func (v *FetchResponseTopic) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// FetchResponseTopicPartition is one element of FetchResponseTopic.Partitions.
 type FetchResponseTopicPartition struct {
 	HighWatermark        int64
 	LastStableOffset     int64                                           // since version 4, default -1
@@ -699,6 +709,7 @@ func (v *FetchResponseTopicPartition) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// FetchResponseTopicPartitionDivergingEpoch is the type of FetchResponseTopicPartition.DivergingEpoch.
 type FetchResponseTopicPartitionDivergingEpoch struct {
 	EndOffset int64 // default -1
 	Epoch     int32 // default -1
@@ -733,6 +744,7 @@ func (v *FetchResponseTopicPartitionDivergingEpoch) append(dst []byte, version i
 	return dst
 }
 
+// FetchResponseTopicPartitionCurrentLeader is the type of FetchResponseTopicPartition.CurrentLeader.
 type FetchResponseTopicPartitionCurrentLeader struct {
 	LeaderID    int32 // default -1
 	LeaderEpoch int32 // default -1
@@ -767,6 +779,7 @@ func (v *FetchResponseTopicPartitionCurrentLeader) append(dst []byte, version in
 	return dst
 }
 
+// FetchResponseTopicPartitionSnapshotID is the type of FetchResponseTopicPartition.SnapshotID.
 type FetchResponseTopicPartitionSnapshotID struct {
 	EndOffset int64 // default -1
 	Epoch     int32 // default -1
@@ -801,6 +814,7 @@ func (v *FetchResponseTopicPartitionSnapshotID) append(dst []byte, version int16
 	return dst
 }
 
+// FetchResponseTopicPartitionAbortedTransaction is one element of FetchResponseTopicPartition.AbortedTransactions.
 type FetchResponseTopicPartitionAbortedTransaction struct {
 	ProducerID  int64
 	FirstOffset int64
@@ -834,6 +848,7 @@ func (v *FetchResponseTopicPartitionAbortedTransaction) append(dst []byte, versi
 	return dst
 }
 
+// FetchResponseBroker is one element of FetchResponse.Brokers.
 type FetchResponseBroker struct {
 	Host   string
 	Rack   *string // nil is null

@@ -29,6 +29,8 @@ func (v *ListOffsetsRequest) Default() {
 // Key returns KeyListOffsets.
 func (*ListOffsetsRequest) Key() kafka.APIKey { return KeyListOffsets }
 
+func (*ListOffsetsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListOffsetsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListOffsets, version, body, 17)
@@ -84,6 +86,7 @@ func (v *ListOffsetsRequest) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// ListOffsetsRequestTopic is one element of ListOffsetsRequest.Topics.
 type ListOffsetsRequestTopic struct {
 	Topic      string
 	Partitions []ListOffsetsRequestTopicPartition
@@ -126,6 +129,7 @@ func (v *ListOffsetsRequestTopic) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// ListOffsetsRequestTopicPartition is one element of ListOffsetsRequestTopic.Partitions.
 type ListOffsetsRequestTopicPartition struct {
 	Timestamp          int64
 	Partition          int32
@@ -194,6 +198,8 @@ func (v *ListOffsetsResponse) Default() {
 // Key returns KeyListOffsets.
 func (*ListOffsetsResponse) Key() kafka.APIKey { return KeyListOffsets }
 
+func (*ListOffsetsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListOffsetsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListOffsets, version, body, 17)
@@ -241,6 +247,7 @@ func (v *ListOffsetsResponse) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// ListOffsetsResponseTopic is one element of ListOffsetsResponse.Topics.
 type ListOffsetsResponseTopic struct {
 	Topic      string
 	Partitions []ListOffsetsResponseTopicPartition
@@ -283,6 +290,7 @@ func (v *ListOffsetsResponseTopic) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// ListOffsetsResponseTopicPartition is one element of ListOffsetsResponseTopic.Partitions.
 type ListOffsetsResponseTopicPartition struct {
 	OldStyleOffsets []int64 // versions 0 to 0
 	Timestamp       int64   // since version 1, default -1

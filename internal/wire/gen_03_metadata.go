@@ -29,6 +29,8 @@ func (v *MetadataRequest) Default() {
 // Key returns KeyMetadata.
 func (*MetadataRequest) Key() kafka.APIKey { return KeyMetadata }
 
+func (*MetadataRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *MetadataRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyMetadata, version, body, 25)
@@ -96,6 +98,7 @@ func (v *MetadataRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// MetadataRequestTopic is one element of MetadataRequest.Topics.
 type MetadataRequestTopic struct {
 	Topic   *string  // nil is null since version 10
 	TopicID [16]byte // since version 10
@@ -165,6 +168,8 @@ func (v *MetadataResponse) Default() {
 
 // Key returns KeyMetadata.
 func (*MetadataResponse) Key() kafka.APIKey { return KeyMetadata }
+
+func (*MetadataResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *MetadataResponse) Decode(body []byte, version int16) error {
@@ -248,6 +253,7 @@ func (v *MetadataResponse) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// MetadataResponseBroker is one element of MetadataResponse.Brokers.
 type MetadataResponseBroker struct {
 	Host   string
 	Rack   *string // since version 1, nil is null
@@ -291,6 +297,7 @@ func (v *MetadataResponseBroker) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// MetadataResponseTopic is one element of MetadataResponse.Topics.
 type MetadataResponseTopic struct {
 	Topic                *string // nil is null since version 12
 	Partitions           []MetadataResponseTopicPartition
@@ -366,6 +373,7 @@ func (v *MetadataResponseTopic) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// MetadataResponseTopicPartition is one element of MetadataResponseTopic.Partitions.
 type MetadataResponseTopicPartition struct {
 	Replicas        []int32
 	ISR             []int32

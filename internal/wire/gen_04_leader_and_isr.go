@@ -33,6 +33,8 @@ func (v *LeaderAndISRRequest) Default() {
 // Key returns KeyLeaderAndISR.
 func (*LeaderAndISRRequest) Key() kafka.APIKey { return KeyLeaderAndISR }
 
+func (*LeaderAndISRRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *LeaderAndISRRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyLeaderAndISR, version, body, 24)
@@ -126,6 +128,7 @@ func (v *LeaderAndISRRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// LeaderAndISRRequestTopicState is one element of LeaderAndISRRequest.TopicStates.
 type LeaderAndISRRequestTopicState struct {
 	Topic           string
 	PartitionStates []LeaderAndISRRequestTopicPartition
@@ -175,6 +178,7 @@ func (v *LeaderAndISRRequestTopicState) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// LeaderAndISRRequestLiveLeader is one element of LeaderAndISRRequest.LiveLeaders.
 type LeaderAndISRRequestLiveLeader struct {
 	Host     string
 	BrokerID int32
@@ -231,6 +235,8 @@ func (v *LeaderAndISRResponse) Default() {
 
 // Key returns KeyLeaderAndISR.
 func (*LeaderAndISRResponse) Key() kafka.APIKey { return KeyLeaderAndISR }
+
+func (*LeaderAndISRResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *LeaderAndISRResponse) Decode(body []byte, version int16) error {
@@ -294,6 +300,7 @@ func (v *LeaderAndISRResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// LeaderAndISRResponseTopic is one element of LeaderAndISRResponse.Topics.
 type LeaderAndISRResponseTopic struct {
 	Partitions []LeaderAndISRResponseTopicPartition
 	TopicID    [16]byte
@@ -336,6 +343,7 @@ func (v *LeaderAndISRResponseTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// LeaderAndISRRequestTopicPartition is part of several messages.
 type LeaderAndISRRequestTopicPartition struct {
 	Topic               string // versions 0 to 1
 	ISR                 []int32
@@ -431,6 +439,7 @@ func (v *LeaderAndISRRequestTopicPartition) append(dst []byte, version int16, fl
 	return dst
 }
 
+// LeaderAndISRResponseTopicPartition is part of several messages.
 type LeaderAndISRResponseTopicPartition struct {
 	Topic     string // versions 0 to 4
 	Partition int32

@@ -31,6 +31,8 @@ func (v *StopReplicaRequest) Default() {
 // Key returns KeyStopReplica.
 func (*StopReplicaRequest) Key() kafka.APIKey { return KeyStopReplica }
 
+func (*StopReplicaRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StopReplicaRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStopReplica, version, body, 30)
@@ -94,6 +96,7 @@ func (v *StopReplicaRequest) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// StopReplicaRequestTopic is one element of StopReplicaRequest.Topics.
 type StopReplicaRequestTopic struct {
 	Topic           string
 	Partitions      []int32                                 // versions 1 to 2
@@ -157,6 +160,7 @@ func (v *StopReplicaRequestTopic) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// StopReplicaRequestTopicPartitionState is one element of StopReplicaRequestTopic.PartitionStates.
 type StopReplicaRequestTopicPartitionState struct {
 	Partition   int32
 	LeaderEpoch int32 // default -1
@@ -214,6 +218,8 @@ func (v *StopReplicaResponse) Default() {
 // Key returns KeyStopReplica.
 func (*StopReplicaResponse) Key() kafka.APIKey { return KeyStopReplica }
 
+func (*StopReplicaResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StopReplicaResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStopReplica, version, body, 5)
@@ -257,6 +263,7 @@ func (v *StopReplicaResponse) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// StopReplicaResponsePartition is one element of StopReplicaResponse.Partitions.
 type StopReplicaResponsePartition struct {
 	Topic     string
 	Partition int32

@@ -32,6 +32,8 @@ func (v *UpdateMetadataRequest) Default() {
 // Key returns KeyUpdateMetadata.
 func (*UpdateMetadataRequest) Key() kafka.APIKey { return KeyUpdateMetadata }
 
+func (*UpdateMetadataRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateMetadataRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUpdateMetadata, version, body, 24)
@@ -119,6 +121,7 @@ func (v *UpdateMetadataRequest) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// UpdateMetadataRequestTopicState is one element of UpdateMetadataRequest.TopicStates.
 type UpdateMetadataRequestTopicState struct {
 	Topic           string
 	PartitionStates []UpdateMetadataRequestTopicPartition
@@ -168,6 +171,7 @@ func (v *UpdateMetadataRequestTopicState) append(dst []byte, version int16, flex
 	return dst
 }
 
+// UpdateMetadataRequestLiveBroker is one element of UpdateMetadataRequest.LiveBrokers.
 type UpdateMetadataRequestLiveBroker struct {
 	Host      string                                    // versions 0 to 0
 	Endpoints []UpdateMetadataRequestLiveBrokerEndpoint // since version 1
@@ -235,6 +239,7 @@ func (v *UpdateMetadataRequestLiveBroker) append(dst []byte, version int16, flex
 	return dst
 }
 
+// UpdateMetadataRequestLiveBrokerEndpoint is one element of UpdateMetadataRequestLiveBroker.Endpoints.
 type UpdateMetadataRequestLiveBrokerEndpoint struct {
 	Host             string
 	ListenerName     string // since version 3
@@ -297,6 +302,8 @@ func (v *UpdateMetadataResponse) Default() {
 // Key returns KeyUpdateMetadata.
 func (*UpdateMetadataResponse) Key() kafka.APIKey { return KeyUpdateMetadata }
 
+func (*UpdateMetadataResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateMetadataResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUpdateMetadata, version, body, 2)
@@ -329,6 +336,7 @@ func (v *UpdateMetadataResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// UpdateMetadataRequestTopicPartition is part of several messages.
 type UpdateMetadataRequestTopicPartition struct {
 	Topic           string // versions 0 to 4
 	ISR             []int32

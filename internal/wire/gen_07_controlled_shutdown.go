@@ -27,6 +27,8 @@ func (v *ControlledShutdownRequest) Default() {
 // Key returns KeyControlledShutdown.
 func (*ControlledShutdownRequest) Key() kafka.APIKey { return KeyControlledShutdown }
 
+func (*ControlledShutdownRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ControlledShutdownRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyControlledShutdown, version, body, 2)
@@ -85,6 +87,8 @@ func (v *ControlledShutdownResponse) Default() {
 // Key returns KeyControlledShutdown.
 func (*ControlledShutdownResponse) Key() kafka.APIKey { return KeyControlledShutdown }
 
+func (*ControlledShutdownResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ControlledShutdownResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyControlledShutdown, version, body, 6)
@@ -128,6 +132,7 @@ func (v *ControlledShutdownResponse) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// ControlledShutdownResponsePartitionsRemaining is one element of ControlledShutdownResponse.PartitionsRemaining.
 type ControlledShutdownResponsePartitionsRemaining struct {
 	Topic     string
 	Partition int32

@@ -31,6 +31,8 @@ func (v *OffsetCommitRequest) Default() {
 // Key returns KeyOffsetCommit.
 func (*OffsetCommitRequest) Key() kafka.APIKey { return KeyOffsetCommit }
 
+func (*OffsetCommitRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetCommitRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetCommit, version, body, 24)
@@ -98,6 +100,7 @@ func (v *OffsetCommitRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// OffsetCommitRequestTopic is one element of OffsetCommitRequest.Topics.
 type OffsetCommitRequestTopic struct {
 	Topic      string // versions 0 to 9
 	Partitions []OffsetCommitRequestTopicPartition
@@ -151,6 +154,7 @@ func (v *OffsetCommitRequestTopic) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// OffsetCommitRequestTopicPartition is one element of OffsetCommitRequestTopic.Partitions.
 type OffsetCommitRequestTopicPartition struct {
 	Offset      int64
 	Timestamp   int64   // versions 1 to 1, default -1
@@ -222,6 +226,8 @@ func (v *OffsetCommitResponse) Default() {
 // Key returns KeyOffsetCommit.
 func (*OffsetCommitResponse) Key() kafka.APIKey { return KeyOffsetCommit }
 
+func (*OffsetCommitResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetCommitResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetCommit, version, body, 24)
@@ -269,6 +275,7 @@ func (v *OffsetCommitResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// OffsetCommitResponseTopic is one element of OffsetCommitResponse.Topics.
 type OffsetCommitResponseTopic struct {
 	Topic      string // versions 0 to 9
 	Partitions []OffsetCommitResponseTopicPartition
@@ -322,6 +329,7 @@ func (v *OffsetCommitResponseTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// OffsetCommitResponseTopicPartition is one element of OffsetCommitResponseTopic.Partitions.
 type OffsetCommitResponseTopicPartition struct {
 	Partition int32
 	ErrorCode int16

@@ -29,6 +29,8 @@ func (v *OffsetFetchRequest) Default() {
 // Key returns KeyOffsetFetch.
 func (*OffsetFetchRequest) Key() kafka.APIKey { return KeyOffsetFetch }
 
+func (*OffsetFetchRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetFetchRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetFetch, version, body, 24)
@@ -109,6 +111,7 @@ func (v *OffsetFetchRequest) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// OffsetFetchRequestTopic is one element of OffsetFetchRequest.Topics.
 type OffsetFetchRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -145,6 +148,7 @@ func (v *OffsetFetchRequestTopic) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// OffsetFetchRequestGroup is one element of OffsetFetchRequest.Groups.
 type OffsetFetchRequestGroup struct {
 	Group       string
 	MemberID    *string                        // since version 9, nil is null
@@ -202,6 +206,7 @@ func (v *OffsetFetchRequestGroup) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// OffsetFetchRequestGroupTopic is one element of OffsetFetchRequestGroup.Topics.
 type OffsetFetchRequestGroupTopic struct {
 	Topic      string // versions 8 to 9
 	Partitions []int32
@@ -270,6 +275,8 @@ func (v *OffsetFetchResponse) Default() {
 
 // Key returns KeyOffsetFetch.
 func (*OffsetFetchResponse) Key() kafka.APIKey { return KeyOffsetFetch }
+
+func (*OffsetFetchResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetFetchResponse) Decode(body []byte, version int16) error {
@@ -343,6 +350,7 @@ func (v *OffsetFetchResponse) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// OffsetFetchResponseTopic is one element of OffsetFetchResponse.Topics.
 type OffsetFetchResponseTopic struct {
 	Topic      string
 	Partitions []OffsetFetchResponseTopicPartition
@@ -385,6 +393,7 @@ func (v *OffsetFetchResponseTopic) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// OffsetFetchResponseTopicPartition is one element of OffsetFetchResponseTopic.Partitions.
 type OffsetFetchResponseTopicPartition struct {
 	Offset      int64
 	Metadata    *string // nil is null
@@ -432,6 +441,7 @@ func (v *OffsetFetchResponseTopicPartition) append(dst []byte, version int16, fl
 	return dst
 }
 
+// OffsetFetchResponseGroup is one element of OffsetFetchResponse.Groups.
 type OffsetFetchResponseGroup struct {
 	Group     string
 	Topics    []OffsetFetchResponseGroupTopic
@@ -477,6 +487,7 @@ func (v *OffsetFetchResponseGroup) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// OffsetFetchResponseGroupTopic is one element of OffsetFetchResponseGroup.Topics.
 type OffsetFetchResponseGroupTopic struct {
 	Topic      string // versions 8 to 9
 	Partitions []OffsetFetchResponseGroupTopicPartition
@@ -530,6 +541,7 @@ func (v *OffsetFetchResponseGroupTopic) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// OffsetFetchResponseGroupTopicPartition is one element of OffsetFetchResponseGroupTopic.Partitions.
 type OffsetFetchResponseGroupTopicPartition struct {
 	Offset      int64
 	Metadata    *string // nil is null

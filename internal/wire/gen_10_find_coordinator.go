@@ -28,6 +28,8 @@ func (v *FindCoordinatorRequest) Default() {
 // Key returns KeyFindCoordinator.
 func (*FindCoordinatorRequest) Key() kafka.APIKey { return KeyFindCoordinator }
 
+func (*FindCoordinatorRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *FindCoordinatorRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyFindCoordinator, version, body, 20)
@@ -103,6 +105,8 @@ func (v *FindCoordinatorResponse) Default() {
 
 // Key returns KeyFindCoordinator.
 func (*FindCoordinatorResponse) Key() kafka.APIKey { return KeyFindCoordinator }
+
+func (*FindCoordinatorResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *FindCoordinatorResponse) Decode(body []byte, version int16) error {
@@ -185,6 +189,7 @@ func (v *FindCoordinatorResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// FindCoordinatorResponseCoordinator is one element of FindCoordinatorResponse.Coordinators.
 type FindCoordinatorResponseCoordinator struct {
 	Key          string
 	Host         string

@@ -33,6 +33,8 @@ func (v *JoinGroupRequest) Default() {
 // Key returns KeyJoinGroup.
 func (*JoinGroupRequest) Key() kafka.APIKey { return KeyJoinGroup }
 
+func (*JoinGroupRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *JoinGroupRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyJoinGroup, version, body, 4)
@@ -100,6 +102,7 @@ func (v *JoinGroupRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// JoinGroupRequestProtocol is one element of JoinGroupRequest.Protocols.
 type JoinGroupRequestProtocol struct {
 	Name     string
 	Metadata []byte
@@ -159,6 +162,8 @@ func (v *JoinGroupResponse) Default() {
 
 // Key returns KeyJoinGroup.
 func (*JoinGroupResponse) Key() kafka.APIKey { return KeyJoinGroup }
+
+func (*JoinGroupResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *JoinGroupResponse) Decode(body []byte, version int16) error {
@@ -237,6 +242,7 @@ func (v *JoinGroupResponse) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// JoinGroupResponseMember is one element of JoinGroupResponse.Members.
 type JoinGroupResponseMember struct {
 	MemberID         string
 	InstanceID       *string // since version 5, nil is null

@@ -29,6 +29,8 @@ func (v *HeartbeatRequest) Default() {
 // Key returns KeyHeartbeat.
 func (*HeartbeatRequest) Key() kafka.APIKey { return KeyHeartbeat }
 
+func (*HeartbeatRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *HeartbeatRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyHeartbeat, version, body, 2)
@@ -90,6 +92,8 @@ func (v *HeartbeatResponse) Default() {
 
 // Key returns KeyHeartbeat.
 func (*HeartbeatResponse) Key() kafka.APIKey { return KeyHeartbeat }
+
+func (*HeartbeatResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *HeartbeatResponse) Decode(body []byte, version int16) error {

@@ -28,6 +28,8 @@ func (v *LeaveGroupRequest) Default() {
 // Key returns KeyLeaveGroup.
 func (*LeaveGroupRequest) Key() kafka.APIKey { return KeyLeaveGroup }
 
+func (*LeaveGroupRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *LeaveGroupRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyLeaveGroup, version, body, 20)
@@ -81,6 +83,7 @@ func (v *LeaveGroupRequest) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// LeaveGroupRequestMember is one element of LeaveGroupRequest.Members.
 type LeaveGroupRequestMember struct {
 	MemberID   string
 	InstanceID *string // nil is null
@@ -142,6 +145,8 @@ func (v *LeaveGroupResponse) Default() {
 // Key returns KeyLeaveGroup.
 func (*LeaveGroupResponse) Key() kafka.APIKey { return KeyLeaveGroup }
 
+func (*LeaveGroupResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *LeaveGroupResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyLeaveGroup, version, body, 12)
@@ -195,6 +200,7 @@ func (v *LeaveGroupResponse) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// LeaveGroupResponseMember is one element of LeaveGroupResponse.Members.
 type LeaveGroupResponseMember struct {
 	MemberID   string
 	InstanceID *string // nil is null

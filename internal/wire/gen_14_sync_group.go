@@ -32,6 +32,8 @@ func (v *SyncGroupRequest) Default() {
 // Key returns KeySyncGroup.
 func (*SyncGroupRequest) Key() kafka.APIKey { return KeySyncGroup }
 
+func (*SyncGroupRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *SyncGroupRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeySyncGroup, version, body, 4)
@@ -97,6 +99,7 @@ func (v *SyncGroupRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// SyncGroupRequestGroupAssignment is one element of SyncGroupRequest.GroupAssignment.
 type SyncGroupRequestGroupAssignment struct {
 	MemberID         string
 	MemberAssignment []byte
@@ -152,6 +155,8 @@ func (v *SyncGroupResponse) Default() {
 
 // Key returns KeySyncGroup.
 func (*SyncGroupResponse) Key() kafka.APIKey { return KeySyncGroup }
+
+func (*SyncGroupResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *SyncGroupResponse) Decode(body []byte, version int16) error {

@@ -27,6 +27,8 @@ func (v *DescribeGroupsRequest) Default() {
 // Key returns KeyDescribeGroups.
 func (*DescribeGroupsRequest) Key() kafka.APIKey { return KeyDescribeGroups }
 
+func (*DescribeGroupsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeGroupsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeGroups, version, body, 20)
@@ -88,6 +90,8 @@ func (v *DescribeGroupsResponse) Default() {
 // Key returns KeyDescribeGroups.
 func (*DescribeGroupsResponse) Key() kafka.APIKey { return KeyDescribeGroups }
 
+func (*DescribeGroupsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeGroupsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeGroups, version, body, 22)
@@ -135,6 +139,7 @@ func (v *DescribeGroupsResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// DescribeGroupsResponseGroup is one element of DescribeGroupsResponse.Groups.
 type DescribeGroupsResponseGroup struct {
 	ErrorMessage         *string // since version 6, nil is null
 	Group                string
@@ -204,6 +209,7 @@ func (v *DescribeGroupsResponseGroup) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// DescribeGroupsResponseGroupMember is one element of DescribeGroupsResponseGroup.Members.
 type DescribeGroupsResponseGroupMember struct {
 	MemberID         string
 	InstanceID       *string // since version 4, nil is null

@@ -27,6 +27,8 @@ func (v *ListGroupsRequest) Default() {
 // Key returns KeyListGroups.
 func (*ListGroupsRequest) Key() kafka.APIKey { return KeyListGroups }
 
+func (*ListGroupsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListGroupsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListGroups, version, body, 20)
@@ -96,6 +98,8 @@ func (v *ListGroupsResponse) Default() {
 // Key returns KeyListGroups.
 func (*ListGroupsResponse) Key() kafka.APIKey { return KeyListGroups }
 
+func (*ListGroupsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListGroupsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListGroups, version, body, 27)
@@ -145,6 +149,7 @@ func (v *ListGroupsResponse) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// ListGroupsResponseGroup is one element of ListGroupsResponse.Groups.
 type ListGroupsResponseGroup struct {
 	Group        string
 	ProtocolType string

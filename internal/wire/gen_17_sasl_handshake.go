@@ -26,6 +26,8 @@ func (v *SASLHandshakeRequest) Default() {
 // Key returns KeySASLHandshake.
 func (*SASLHandshakeRequest) Key() kafka.APIKey { return KeySASLHandshake }
 
+func (*SASLHandshakeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *SASLHandshakeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeySASLHandshake, version, body, 2)
@@ -71,6 +73,8 @@ func (v *SASLHandshakeResponse) Default() {
 
 // Key returns KeySASLHandshake.
 func (*SASLHandshakeResponse) Key() kafka.APIKey { return KeySASLHandshake }
+
+func (*SASLHandshakeResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *SASLHandshakeResponse) Decode(body []byte, version int16) error {

@@ -27,6 +27,8 @@ func (v *ApiVersionsRequest) Default() {
 // Key returns KeyApiVersions.
 func (*ApiVersionsRequest) Key() kafka.APIKey { return KeyApiVersions }
 
+func (*ApiVersionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ApiVersionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyApiVersions, version, body, 2)
@@ -93,6 +95,8 @@ func (v *ApiVersionsResponse) Default() {
 
 // Key returns KeyApiVersions.
 func (*ApiVersionsResponse) Key() kafka.APIKey { return KeyApiVersions }
+
+func (*ApiVersionsResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ApiVersionsResponse) Decode(body []byte, version int16) error {
@@ -224,6 +228,7 @@ func (v *ApiVersionsResponse) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// ApiVersionsResponseApiKey is one element of ApiVersionsResponse.ApiKeys.
 type ApiVersionsResponseApiKey struct {
 	ApiKey     int16
 	MinVersion int16
@@ -260,6 +265,7 @@ func (v *ApiVersionsResponseApiKey) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// ApiVersionsResponseSupportedFeature is one element of ApiVersionsResponse.SupportedFeatures.
 type ApiVersionsResponseSupportedFeature struct {
 	Name       string
 	MinVersion int16
@@ -296,6 +302,7 @@ func (v *ApiVersionsResponseSupportedFeature) append(dst []byte, version int16, 
 	return dst
 }
 
+// ApiVersionsResponseFinalizedFeature is one element of ApiVersionsResponse.FinalizedFeatures.
 type ApiVersionsResponseFinalizedFeature struct {
 	Name            string
 	MaxVersionLevel int16

@@ -28,6 +28,8 @@ func (v *CreateTopicsRequest) Default() {
 // Key returns KeyCreateTopics.
 func (*CreateTopicsRequest) Key() kafka.APIKey { return KeyCreateTopics }
 
+func (*CreateTopicsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreateTopicsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreateTopics, version, body, 17)
@@ -77,6 +79,7 @@ func (v *CreateTopicsRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// CreateTopicsRequestTopic is one element of CreateTopicsRequest.Topics.
 type CreateTopicsRequestTopic struct {
 	Topic             string
 	ReplicaAssignment []CreateTopicsRequestTopicReplicaAssignment
@@ -137,6 +140,7 @@ func (v *CreateTopicsRequestTopic) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// CreateTopicsRequestTopicReplicaAssignment is one element of CreateTopicsRequestTopic.ReplicaAssignment.
 type CreateTopicsRequestTopicReplicaAssignment struct {
 	Replicas  []int32
 	Partition int32
@@ -173,6 +177,7 @@ func (v *CreateTopicsRequestTopicReplicaAssignment) append(dst []byte, version i
 	return dst
 }
 
+// CreateTopicsRequestTopicConfig is one element of CreateTopicsRequestTopic.Configs.
 type CreateTopicsRequestTopicConfig struct {
 	Name  string
 	Value *string // nil is null
@@ -226,6 +231,8 @@ func (v *CreateTopicsResponse) Default() {
 // Key returns KeyCreateTopics.
 func (*CreateTopicsResponse) Key() kafka.APIKey { return KeyCreateTopics }
 
+func (*CreateTopicsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreateTopicsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreateTopics, version, body, 25)
@@ -273,6 +280,7 @@ func (v *CreateTopicsResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// CreateTopicsResponseTopic is one element of CreateTopicsResponse.Topics.
 type CreateTopicsResponseTopic struct {
 	Topic             string
 	ErrorMessage      *string                           // since version 1, nil is null
@@ -376,6 +384,7 @@ func (v *CreateTopicsResponseTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// CreateTopicsResponseTopicConfig is one element of CreateTopicsResponseTopic.Configs.
 type CreateTopicsResponseTopicConfig struct {
 	Name        string
 	Value       *string // nil is null

@@ -28,6 +28,8 @@ func (v *DeleteTopicsRequest) Default() {
 // Key returns KeyDeleteTopics.
 func (*DeleteTopicsRequest) Key() kafka.APIKey { return KeyDeleteTopics }
 
+func (*DeleteTopicsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteTopicsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteTopics, version, body, 20)
@@ -84,6 +86,7 @@ func (v *DeleteTopicsRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// DeleteTopicsRequestTopic is one element of DeleteTopicsRequest.Topics.
 type DeleteTopicsRequestTopic struct {
 	Topic   *string // nil is null
 	TopicID [16]byte
@@ -137,6 +140,8 @@ func (v *DeleteTopicsResponse) Default() {
 // Key returns KeyDeleteTopics.
 func (*DeleteTopicsResponse) Key() kafka.APIKey { return KeyDeleteTopics }
 
+func (*DeleteTopicsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteTopicsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteTopics, version, body, 18)
@@ -184,6 +189,7 @@ func (v *DeleteTopicsResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// DeleteTopicsResponseTopic is one element of DeleteTopicsResponse.Topics.
 type DeleteTopicsResponseTopic struct {
 	Topic        *string // nil is null since version 6
 	ErrorMessage *string // since version 5, nil is null

@@ -27,6 +27,8 @@ func (v *DeleteRecordsRequest) Default() {
 // Key returns KeyDeleteRecords.
 func (*DeleteRecordsRequest) Key() kafka.APIKey { return KeyDeleteRecords }
 
+func (*DeleteRecordsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteRecordsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteRecords, version, body, 17)
@@ -70,6 +72,7 @@ func (v *DeleteRecordsRequest) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// DeleteRecordsRequestTopic is one element of DeleteRecordsRequest.Topics.
 type DeleteRecordsRequestTopic struct {
 	Topic      string
 	Partitions []DeleteRecordsRequestTopicPartition
@@ -112,6 +115,7 @@ func (v *DeleteRecordsRequestTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// DeleteRecordsRequestTopicPartition is one element of DeleteRecordsRequestTopic.Partitions.
 type DeleteRecordsRequestTopicPartition struct {
 	Offset    int64
 	Partition int32
@@ -165,6 +169,8 @@ func (v *DeleteRecordsResponse) Default() {
 // Key returns KeyDeleteRecords.
 func (*DeleteRecordsResponse) Key() kafka.APIKey { return KeyDeleteRecords }
 
+func (*DeleteRecordsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteRecordsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteRecords, version, body, 17)
@@ -208,6 +214,7 @@ func (v *DeleteRecordsResponse) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// DeleteRecordsResponseTopic is one element of DeleteRecordsResponse.Topics.
 type DeleteRecordsResponseTopic struct {
 	Topic      string
 	Partitions []DeleteRecordsResponseTopicPartition
@@ -250,6 +257,7 @@ func (v *DeleteRecordsResponseTopic) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// DeleteRecordsResponseTopicPartition is one element of DeleteRecordsResponseTopic.Partitions.
 type DeleteRecordsResponseTopicPartition struct {
 	LowWatermark int64
 	Partition    int32

@@ -29,6 +29,8 @@ func (v *InitProducerIDRequest) Default() {
 // Key returns KeyInitProducerID.
 func (*InitProducerIDRequest) Key() kafka.APIKey { return KeyInitProducerID }
 
+func (*InitProducerIDRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *InitProducerIDRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyInitProducerID, version, body, 2)
@@ -96,6 +98,8 @@ func (v *InitProducerIDResponse) Default() {
 
 // Key returns KeyInitProducerID.
 func (*InitProducerIDResponse) Key() kafka.APIKey { return KeyInitProducerID }
+
+func (*InitProducerIDResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *InitProducerIDResponse) Decode(body []byte, version int16) error {

@@ -27,6 +27,8 @@ func (v *OffsetForLeaderEpochRequest) Default() {
 // Key returns KeyOffsetForLeaderEpoch.
 func (*OffsetForLeaderEpochRequest) Key() kafka.APIKey { return KeyOffsetForLeaderEpoch }
 
+func (*OffsetForLeaderEpochRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetForLeaderEpochRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetForLeaderEpoch, version, body, 17)
@@ -74,6 +76,7 @@ func (v *OffsetForLeaderEpochRequest) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// OffsetForLeaderEpochRequestTopic is one element of OffsetForLeaderEpochRequest.Topics.
 type OffsetForLeaderEpochRequestTopic struct {
 	Topic      string
 	Partitions []OffsetForLeaderEpochRequestTopicPartition
@@ -116,6 +119,7 @@ func (v *OffsetForLeaderEpochRequestTopic) append(dst []byte, version int16, fle
 	return dst
 }
 
+// OffsetForLeaderEpochRequestTopicPartition is one element of OffsetForLeaderEpochRequestTopic.Partitions.
 type OffsetForLeaderEpochRequestTopicPartition struct {
 	Partition          int32
 	CurrentLeaderEpoch int32 // since version 2, default -1
@@ -177,6 +181,8 @@ func (v *OffsetForLeaderEpochResponse) Default() {
 // Key returns KeyOffsetForLeaderEpoch.
 func (*OffsetForLeaderEpochResponse) Key() kafka.APIKey { return KeyOffsetForLeaderEpoch }
 
+func (*OffsetForLeaderEpochResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetForLeaderEpochResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetForLeaderEpoch, version, body, 17)
@@ -224,6 +230,7 @@ func (v *OffsetForLeaderEpochResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// OffsetForLeaderEpochResponseTopic is one element of OffsetForLeaderEpochResponse.Topics.
 type OffsetForLeaderEpochResponseTopic struct {
 	Topic      string
 	Partitions []OffsetForLeaderEpochResponseTopicPartition
@@ -266,6 +273,7 @@ func (v *OffsetForLeaderEpochResponseTopic) append(dst []byte, version int16, fl
 	return dst
 }
 
+// OffsetForLeaderEpochResponseTopicPartition is one element of OffsetForLeaderEpochResponseTopic.Partitions.
 type OffsetForLeaderEpochResponseTopicPartition struct {
 	EndOffset   int64 // default -1
 	Partition   int32

@@ -30,6 +30,8 @@ func (v *AddPartitionsToTxnRequest) Default() {
 // Key returns KeyAddPartitionsToTxn.
 func (*AddPartitionsToTxnRequest) Key() kafka.APIKey { return KeyAddPartitionsToTxn }
 
+func (*AddPartitionsToTxnRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AddPartitionsToTxnRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAddPartitionsToTxn, version, body, 17)
@@ -108,6 +110,7 @@ func (v *AddPartitionsToTxnRequest) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// AddPartitionsToTxnRequestTopic is one element of AddPartitionsToTxnRequest.Topics.
 type AddPartitionsToTxnRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -144,6 +147,7 @@ func (v *AddPartitionsToTxnRequestTopic) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// AddPartitionsToTxnRequestTransaction is one element of AddPartitionsToTxnRequest.Transactions.
 type AddPartitionsToTxnRequestTransaction struct {
 	TransactionalID string
 	ProducerID      int64
@@ -195,6 +199,7 @@ func (v *AddPartitionsToTxnRequestTransaction) append(dst []byte, version int16,
 	return dst
 }
 
+// AddPartitionsToTxnRequestTransactionTopic is one element of AddPartitionsToTxnRequestTransaction.Topics.
 type AddPartitionsToTxnRequestTransactionTopic struct {
 	Topic      string
 	Partitions []int32
@@ -252,6 +257,8 @@ func (v *AddPartitionsToTxnResponse) Default() {
 
 // Key returns KeyAddPartitionsToTxn.
 func (*AddPartitionsToTxnResponse) Key() kafka.APIKey { return KeyAddPartitionsToTxn }
+
+func (*AddPartitionsToTxnResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *AddPartitionsToTxnResponse) Decode(body []byte, version int16) error {
@@ -321,6 +328,7 @@ func (v *AddPartitionsToTxnResponse) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// AddPartitionsToTxnResponseTransaction is one element of AddPartitionsToTxnResponse.Transactions.
 type AddPartitionsToTxnResponseTransaction struct {
 	TransactionalID string
 	Topics          []AddPartitionsToTxnResponseTransactionTopic
@@ -363,6 +371,7 @@ func (v *AddPartitionsToTxnResponseTransaction) append(dst []byte, version int16
 	return dst
 }
 
+// AddPartitionsToTxnResponseTransactionTopic is one element of AddPartitionsToTxnResponseTransaction.Topics.
 type AddPartitionsToTxnResponseTransactionTopic struct {
 	Topic      string
 	Partitions []AddPartitionsToTxnResponseTransactionTopicPartition
@@ -405,6 +414,7 @@ func (v *AddPartitionsToTxnResponseTransactionTopic) append(dst []byte, version 
 	return dst
 }
 
+// AddPartitionsToTxnResponseTransactionTopicPartition is one element of AddPartitionsToTxnResponseTransactionTopic.Partitions.
 type AddPartitionsToTxnResponseTransactionTopicPartition struct {
 	Partition int32
 	ErrorCode int16
@@ -438,6 +448,7 @@ func (v *AddPartitionsToTxnResponseTransactionTopicPartition) append(dst []byte,
 	return dst
 }
 
+// AddPartitionsToTxnResponseTopic is one element of AddPartitionsToTxnResponse.Topics.
 type AddPartitionsToTxnResponseTopic struct {
 	Topic      string
 	Partitions []AddPartitionsToTxnResponseTopicPartition
@@ -480,6 +491,7 @@ func (v *AddPartitionsToTxnResponseTopic) append(dst []byte, version int16, flex
 	return dst
 }
 
+// AddPartitionsToTxnResponseTopicPartition is one element of AddPartitionsToTxnResponseTopic.Partitions.
 type AddPartitionsToTxnResponseTopicPartition struct {
 	Partition int32
 	ErrorCode int16

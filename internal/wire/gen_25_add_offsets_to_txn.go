@@ -29,6 +29,8 @@ func (v *AddOffsetsToTxnRequest) Default() {
 // Key returns KeyAddOffsetsToTxn.
 func (*AddOffsetsToTxnRequest) Key() kafka.APIKey { return KeyAddOffsetsToTxn }
 
+func (*AddOffsetsToTxnRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AddOffsetsToTxnRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAddOffsetsToTxn, version, body, 2)
@@ -86,6 +88,8 @@ func (v *AddOffsetsToTxnResponse) Default() {
 
 // Key returns KeyAddOffsetsToTxn.
 func (*AddOffsetsToTxnResponse) Key() kafka.APIKey { return KeyAddOffsetsToTxn }
+
+func (*AddOffsetsToTxnResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *AddOffsetsToTxnResponse) Decode(body []byte, version int16) error {

@@ -29,6 +29,8 @@ func (v *EndTxnRequest) Default() {
 // Key returns KeyEndTxn.
 func (*EndTxnRequest) Key() kafka.APIKey { return KeyEndTxn }
 
+func (*EndTxnRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *EndTxnRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyEndTxn, version, body, 2)
@@ -88,6 +90,8 @@ func (v *EndTxnResponse) Default() {
 
 // Key returns KeyEndTxn.
 func (*EndTxnResponse) Key() kafka.APIKey { return KeyEndTxn }
+
+func (*EndTxnResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *EndTxnResponse) Decode(body []byte, version int16) error {

@@ -26,6 +26,8 @@ func (v *WriteTxnMarkersRequest) Default() {
 // Key returns KeyWriteTxnMarkers.
 func (*WriteTxnMarkersRequest) Key() kafka.APIKey { return KeyWriteTxnMarkers }
 
+func (*WriteTxnMarkersRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *WriteTxnMarkersRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyWriteTxnMarkers, version, body, 17)
@@ -67,6 +69,7 @@ func (v *WriteTxnMarkersRequest) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// WriteTxnMarkersRequestMarker is one element of WriteTxnMarkersRequest.Markers.
 type WriteTxnMarkersRequestMarker struct {
 	ProducerID         int64
 	Topics             []WriteTxnMarkersRequestMarkerTopic
@@ -125,6 +128,7 @@ func (v *WriteTxnMarkersRequestMarker) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// WriteTxnMarkersRequestMarkerTopic is one element of WriteTxnMarkersRequestMarker.Topics.
 type WriteTxnMarkersRequestMarkerTopic struct {
 	Topic      string
 	Partitions []int32
@@ -180,6 +184,8 @@ func (v *WriteTxnMarkersResponse) Default() {
 // Key returns KeyWriteTxnMarkers.
 func (*WriteTxnMarkersResponse) Key() kafka.APIKey { return KeyWriteTxnMarkers }
 
+func (*WriteTxnMarkersResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *WriteTxnMarkersResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyWriteTxnMarkers, version, body, 17)
@@ -221,6 +227,7 @@ func (v *WriteTxnMarkersResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// WriteTxnMarkersResponseMarker is one element of WriteTxnMarkersResponse.Markers.
 type WriteTxnMarkersResponseMarker struct {
 	ProducerID int64
 	Topics     []WriteTxnMarkersResponseMarkerTopic
@@ -263,6 +270,7 @@ func (v *WriteTxnMarkersResponseMarker) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// WriteTxnMarkersResponseMarkerTopic is one element of WriteTxnMarkersResponseMarker.Topics.
 type WriteTxnMarkersResponseMarkerTopic struct {
 	Topic      string
 	Partitions []WriteTxnMarkersResponseMarkerTopicPartition
@@ -305,6 +313,7 @@ func (v *WriteTxnMarkersResponseMarkerTopic) append(dst []byte, version int16, f
 	return dst
 }
 
+// WriteTxnMarkersResponseMarkerTopicPartition is one element of WriteTxnMarkersResponseMarkerTopic.Partitions.
 type WriteTxnMarkersResponseMarkerTopicPartition struct {
 	Partition int32
 	ErrorCode int16

@@ -33,6 +33,8 @@ func (v *TxnOffsetCommitRequest) Default() {
 // Key returns KeyTxnOffsetCommit.
 func (*TxnOffsetCommitRequest) Key() kafka.APIKey { return KeyTxnOffsetCommit }
 
+func (*TxnOffsetCommitRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *TxnOffsetCommitRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyTxnOffsetCommit, version, body, 17)
@@ -100,6 +102,7 @@ func (v *TxnOffsetCommitRequest) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// TxnOffsetCommitRequestTopic is one element of TxnOffsetCommitRequest.Topics.
 type TxnOffsetCommitRequestTopic struct {
 	Topic      string
 	Partitions []TxnOffsetCommitRequestTopicPartition
@@ -142,6 +145,7 @@ func (v *TxnOffsetCommitRequestTopic) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// TxnOffsetCommitRequestTopicPartition is one element of TxnOffsetCommitRequestTopic.Partitions.
 type TxnOffsetCommitRequestTopicPartition struct {
 	Offset      int64
 	Metadata    *string // nil is null
@@ -206,6 +210,8 @@ func (v *TxnOffsetCommitResponse) Default() {
 // Key returns KeyTxnOffsetCommit.
 func (*TxnOffsetCommitResponse) Key() kafka.APIKey { return KeyTxnOffsetCommit }
 
+func (*TxnOffsetCommitResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *TxnOffsetCommitResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyTxnOffsetCommit, version, body, 17)
@@ -249,6 +255,7 @@ func (v *TxnOffsetCommitResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// TxnOffsetCommitResponseTopic is one element of TxnOffsetCommitResponse.Topics.
 type TxnOffsetCommitResponseTopic struct {
 	Topic      string
 	Partitions []TxnOffsetCommitResponseTopicPartition
@@ -291,6 +298,7 @@ func (v *TxnOffsetCommitResponseTopic) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// TxnOffsetCommitResponseTopicPartition is one element of TxnOffsetCommitResponseTopic.Partitions.
 type TxnOffsetCommitResponseTopicPartition struct {
 	Partition int32
 	ErrorCode int16

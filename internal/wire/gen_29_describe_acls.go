@@ -32,6 +32,8 @@ func (v *DescribeACLsRequest) Default() {
 // Key returns KeyDescribeACLs.
 func (*DescribeACLsRequest) Key() kafka.APIKey { return KeyDescribeACLs }
 
+func (*DescribeACLsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeACLsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeACLs, version, body, 2)
@@ -102,6 +104,8 @@ func (v *DescribeACLsResponse) Default() {
 // Key returns KeyDescribeACLs.
 func (*DescribeACLsResponse) Key() kafka.APIKey { return KeyDescribeACLs }
 
+func (*DescribeACLsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeACLsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeACLs, version, body, 12)
@@ -149,6 +153,7 @@ func (v *DescribeACLsResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// DescribeACLsResponseResource is one element of DescribeACLsResponse.Resources.
 type DescribeACLsResponseResource struct {
 	ResourceName        string
 	ACLs                []DescribeACLsResponseResourceACL
@@ -202,6 +207,7 @@ func (v *DescribeACLsResponseResource) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// DescribeACLsResponseResourceACL is one element of DescribeACLsResponseResource.ACLs.
 type DescribeACLsResponseResourceACL struct {
 	Principal      string
 	Host           string

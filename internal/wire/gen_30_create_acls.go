@@ -26,6 +26,8 @@ func (v *CreateACLsRequest) Default() {
 // Key returns KeyCreateACLs.
 func (*CreateACLsRequest) Key() kafka.APIKey { return KeyCreateACLs }
 
+func (*CreateACLsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreateACLsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreateACLs, version, body, 10)
@@ -67,6 +69,7 @@ func (v *CreateACLsRequest) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// CreateACLsRequestCreation is one element of CreateACLsRequest.Creations.
 type CreateACLsRequestCreation struct {
 	ResourceName        string
 	Principal           string
@@ -140,6 +143,8 @@ func (v *CreateACLsResponse) Default() {
 // Key returns KeyCreateACLs.
 func (*CreateACLsResponse) Key() kafka.APIKey { return KeyCreateACLs }
 
+func (*CreateACLsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreateACLsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreateACLs, version, body, 10)
@@ -183,6 +188,7 @@ func (v *CreateACLsResponse) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// CreateACLsResponseResult is one element of CreateACLsResponse.Results.
 type CreateACLsResponseResult struct {
 	ErrorMessage *string // nil is null
 	ErrorCode    int16

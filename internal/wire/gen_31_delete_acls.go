@@ -26,6 +26,8 @@ func (v *DeleteACLsRequest) Default() {
 // Key returns KeyDeleteACLs.
 func (*DeleteACLsRequest) Key() kafka.APIKey { return KeyDeleteACLs }
 
+func (*DeleteACLsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteACLsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteACLs, version, body, 13)
@@ -67,6 +69,7 @@ func (v *DeleteACLsRequest) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// DeleteACLsRequestFilter is one element of DeleteACLsRequest.Filters.
 type DeleteACLsRequestFilter struct {
 	ResourceName        *string // nil is null
 	Principal           *string // nil is null
@@ -140,6 +143,8 @@ func (v *DeleteACLsResponse) Default() {
 // Key returns KeyDeleteACLs.
 func (*DeleteACLsResponse) Key() kafka.APIKey { return KeyDeleteACLs }
 
+func (*DeleteACLsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteACLsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteACLs, version, body, 14)
@@ -183,6 +188,7 @@ func (v *DeleteACLsResponse) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// DeleteACLsResponseResult is one element of DeleteACLsResponse.Results.
 type DeleteACLsResponseResult struct {
 	ErrorMessage *string // nil is null
 	MatchingACLs []DeleteACLsResponseResultMatchingACL
@@ -228,6 +234,7 @@ func (v *DeleteACLsResponseResult) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// DeleteACLsResponseResultMatchingACL is one element of DeleteACLsResponseResult.MatchingACLs.
 type DeleteACLsResponseResultMatchingACL struct {
 	ErrorMessage        *string // nil is null
 	ResourceName        string

@@ -28,6 +28,8 @@ func (v *DescribeConfigsRequest) Default() {
 // Key returns KeyDescribeConfigs.
 func (*DescribeConfigsRequest) Key() kafka.APIKey { return KeyDescribeConfigs }
 
+func (*DescribeConfigsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeConfigsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeConfigs, version, body, 20)
@@ -81,6 +83,7 @@ func (v *DescribeConfigsRequest) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// DescribeConfigsRequestResource is one element of DescribeConfigsRequest.Resources.
 type DescribeConfigsRequestResource struct {
 	ResourceName string
 	ConfigNames  []string // nil is null
@@ -140,6 +143,8 @@ func (v *DescribeConfigsResponse) Default() {
 // Key returns KeyDescribeConfigs.
 func (*DescribeConfigsResponse) Key() kafka.APIKey { return KeyDescribeConfigs }
 
+func (*DescribeConfigsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeConfigsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeConfigs, version, body, 15)
@@ -183,6 +188,7 @@ func (v *DescribeConfigsResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// DescribeConfigsResponseResource is one element of DescribeConfigsResponse.Resources.
 type DescribeConfigsResponseResource struct {
 	ErrorMessage *string // nil is null
 	ResourceName string
@@ -234,6 +240,7 @@ func (v *DescribeConfigsResponseResource) append(dst []byte, version int16, flex
 	return dst
 }
 
+// DescribeConfigsResponseResourceConfig is one element of DescribeConfigsResponseResource.Configs.
 type DescribeConfigsResponseResourceConfig struct {
 	Name           string
 	Value          *string                                              // nil is null
@@ -318,6 +325,7 @@ func (v *DescribeConfigsResponseResourceConfig) append(dst []byte, version int16
 	return dst
 }
 
+// DescribeConfigsResponseResourceConfigConfigSynonym is one element of DescribeConfigsResponseResourceConfig.ConfigSynonyms.
 type DescribeConfigsResponseResourceConfigConfigSynonym struct {
 	Name   string
 	Value  *string // nil is null

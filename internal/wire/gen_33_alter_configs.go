@@ -27,6 +27,8 @@ func (v *AlterConfigsRequest) Default() {
 // Key returns KeyAlterConfigs.
 func (*AlterConfigsRequest) Key() kafka.APIKey { return KeyAlterConfigs }
 
+func (*AlterConfigsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterConfigsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterConfigs, version, body, 17)
@@ -70,6 +72,7 @@ func (v *AlterConfigsRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// AlterConfigsRequestResource is one element of AlterConfigsRequest.Resources.
 type AlterConfigsRequestResource struct {
 	ResourceName string
 	Configs      []AlterConfigsRequestResourceConfig
@@ -115,6 +118,7 @@ func (v *AlterConfigsRequestResource) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// AlterConfigsRequestResourceConfig is one element of AlterConfigsRequestResource.Configs.
 type AlterConfigsRequestResourceConfig struct {
 	Name  string
 	Value *string // nil is null
@@ -168,6 +172,8 @@ func (v *AlterConfigsResponse) Default() {
 // Key returns KeyAlterConfigs.
 func (*AlterConfigsResponse) Key() kafka.APIKey { return KeyAlterConfigs }
 
+func (*AlterConfigsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterConfigsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterConfigs, version, body, 10)
@@ -211,6 +217,7 @@ func (v *AlterConfigsResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// AlterConfigsResponseResource is one element of AlterConfigsResponse.Resources.
 type AlterConfigsResponseResource struct {
 	ErrorMessage *string // nil is null
 	ResourceName string

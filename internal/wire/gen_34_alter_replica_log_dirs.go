@@ -26,6 +26,8 @@ func (v *AlterReplicaLogDirsRequest) Default() {
 // Key returns KeyAlterReplicaLogDirs.
 func (*AlterReplicaLogDirsRequest) Key() kafka.APIKey { return KeyAlterReplicaLogDirs }
 
+func (*AlterReplicaLogDirsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterReplicaLogDirsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterReplicaLogDirs, version, body, 17)
@@ -67,6 +69,7 @@ func (v *AlterReplicaLogDirsRequest) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// AlterReplicaLogDirsRequestDir is one element of AlterReplicaLogDirsRequest.Dirs.
 type AlterReplicaLogDirsRequestDir struct {
 	Dir    string
 	Topics []AlterReplicaLogDirsRequestDirTopic
@@ -109,6 +112,7 @@ func (v *AlterReplicaLogDirsRequestDir) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// AlterReplicaLogDirsRequestDirTopic is one element of AlterReplicaLogDirsRequestDir.Topics.
 type AlterReplicaLogDirsRequestDirTopic struct {
 	Topic      string
 	Partitions []int32
@@ -165,6 +169,8 @@ func (v *AlterReplicaLogDirsResponse) Default() {
 // Key returns KeyAlterReplicaLogDirs.
 func (*AlterReplicaLogDirsResponse) Key() kafka.APIKey { return KeyAlterReplicaLogDirs }
 
+func (*AlterReplicaLogDirsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterReplicaLogDirsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterReplicaLogDirs, version, body, 17)
@@ -208,6 +214,7 @@ func (v *AlterReplicaLogDirsResponse) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// AlterReplicaLogDirsResponseTopic is one element of AlterReplicaLogDirsResponse.Topics.
 type AlterReplicaLogDirsResponseTopic struct {
 	Topic      string
 	Partitions []AlterReplicaLogDirsResponseTopicPartition
@@ -250,6 +257,7 @@ func (v *AlterReplicaLogDirsResponseTopic) append(dst []byte, version int16, fle
 	return dst
 }
 
+// AlterReplicaLogDirsResponseTopicPartition is one element of AlterReplicaLogDirsResponseTopic.Partitions.
 type AlterReplicaLogDirsResponseTopicPartition struct {
 	Partition int32
 	ErrorCode int16

@@ -26,6 +26,8 @@ func (v *DescribeLogDirsRequest) Default() {
 // Key returns KeyDescribeLogDirs.
 func (*DescribeLogDirsRequest) Key() kafka.APIKey { return KeyDescribeLogDirs }
 
+func (*DescribeLogDirsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeLogDirsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeLogDirs, version, body, 17)
@@ -67,6 +69,7 @@ func (v *DescribeLogDirsRequest) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// DescribeLogDirsRequestTopic is one element of DescribeLogDirsRequest.Topics.
 type DescribeLogDirsRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -124,6 +127,8 @@ func (v *DescribeLogDirsResponse) Default() {
 // Key returns KeyDescribeLogDirs.
 func (*DescribeLogDirsResponse) Key() kafka.APIKey { return KeyDescribeLogDirs }
 
+func (*DescribeLogDirsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeLogDirsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeLogDirs, version, body, 17)
@@ -173,6 +178,7 @@ func (v *DescribeLogDirsResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// DescribeLogDirsResponseDir is one element of DescribeLogDirsResponse.Dirs.
 type DescribeLogDirsResponseDir struct {
 	Dir         string
 	Topics      []DescribeLogDirsResponseDirTopic
@@ -233,6 +239,7 @@ func (v *DescribeLogDirsResponseDir) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// DescribeLogDirsResponseDirTopic is one element of DescribeLogDirsResponseDir.Topics.
 type DescribeLogDirsResponseDirTopic struct {
 	Topic      string
 	Partitions []DescribeLogDirsResponseDirTopicPartition
@@ -275,6 +282,7 @@ func (v *DescribeLogDirsResponseDirTopic) append(dst []byte, version int16, flex
 	return dst
 }
 
+// DescribeLogDirsResponseDirTopicPartition is one element of DescribeLogDirsResponseDirTopic.Partitions.
 type DescribeLogDirsResponseDirTopicPartition struct {
 	Size      int64
 	OffsetLag int64

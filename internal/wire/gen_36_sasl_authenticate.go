@@ -26,6 +26,8 @@ func (v *SASLAuthenticateRequest) Default() {
 // Key returns KeySASLAuthenticate.
 func (*SASLAuthenticateRequest) Key() kafka.APIKey { return KeySASLAuthenticate }
 
+func (*SASLAuthenticateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *SASLAuthenticateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeySASLAuthenticate, version, body, 2)
@@ -79,6 +81,8 @@ func (v *SASLAuthenticateResponse) Default() {
 
 // Key returns KeySASLAuthenticate.
 func (*SASLAuthenticateResponse) Key() kafka.APIKey { return KeySASLAuthenticate }
+
+func (*SASLAuthenticateResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *SASLAuthenticateResponse) Decode(body []byte, version int16) error {

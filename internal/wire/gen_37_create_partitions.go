@@ -28,6 +28,8 @@ func (v *CreatePartitionsRequest) Default() {
 // Key returns KeyCreatePartitions.
 func (*CreatePartitionsRequest) Key() kafka.APIKey { return KeyCreatePartitions }
 
+func (*CreatePartitionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreatePartitionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreatePartitions, version, body, 15)
@@ -73,6 +75,7 @@ func (v *CreatePartitionsRequest) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// CreatePartitionsRequestTopic is one element of CreatePartitionsRequest.Topics.
 type CreatePartitionsRequestTopic struct {
 	Topic      string
 	Assignment []CreatePartitionsRequestTopicAssignment // nil is null
@@ -118,6 +121,7 @@ func (v *CreatePartitionsRequestTopic) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// CreatePartitionsRequestTopicAssignment is one element of CreatePartitionsRequestTopic.Assignment.
 type CreatePartitionsRequestTopicAssignment struct {
 	Replicas []int32
 }
@@ -171,6 +175,8 @@ func (v *CreatePartitionsResponse) Default() {
 // Key returns KeyCreatePartitions.
 func (*CreatePartitionsResponse) Key() kafka.APIKey { return KeyCreatePartitions }
 
+func (*CreatePartitionsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreatePartitionsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreatePartitions, version, body, 12)
@@ -214,6 +220,7 @@ func (v *CreatePartitionsResponse) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// CreatePartitionsResponseTopic is one element of CreatePartitionsResponse.Topics.
 type CreatePartitionsResponseTopic struct {
 	Topic        string
 	ErrorMessage *string // nil is null

@@ -29,6 +29,8 @@ func (v *CreateDelegationTokenRequest) Default() {
 // Key returns KeyCreateDelegationToken.
 func (*CreateDelegationTokenRequest) Key() kafka.APIKey { return KeyCreateDelegationToken }
 
+func (*CreateDelegationTokenRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *CreateDelegationTokenRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyCreateDelegationToken, version, body, 14)
@@ -84,6 +86,7 @@ func (v *CreateDelegationTokenRequest) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// CreateDelegationTokenRequestRenewer is one element of CreateDelegationTokenRequest.Renewers.
 type CreateDelegationTokenRequestRenewer struct {
 	PrincipalType string
 	PrincipalName string
@@ -145,6 +148,8 @@ func (v *CreateDelegationTokenResponse) Default() {
 
 // Key returns KeyCreateDelegationToken.
 func (*CreateDelegationTokenResponse) Key() kafka.APIKey { return KeyCreateDelegationToken }
+
+func (*CreateDelegationTokenResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *CreateDelegationTokenResponse) Decode(body []byte, version int16) error {

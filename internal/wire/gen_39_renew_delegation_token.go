@@ -27,6 +27,8 @@ func (v *RenewDelegationTokenRequest) Default() {
 // Key returns KeyRenewDelegationToken.
 func (*RenewDelegationTokenRequest) Key() kafka.APIKey { return KeyRenewDelegationToken }
 
+func (*RenewDelegationTokenRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *RenewDelegationTokenRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyRenewDelegationToken, version, body, 2)
@@ -81,6 +83,8 @@ func (v *RenewDelegationTokenResponse) Default() {
 
 // Key returns KeyRenewDelegationToken.
 func (*RenewDelegationTokenResponse) Key() kafka.APIKey { return KeyRenewDelegationToken }
+
+func (*RenewDelegationTokenResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *RenewDelegationTokenResponse) Decode(body []byte, version int16) error {

@@ -27,6 +27,8 @@ func (v *ExpireDelegationTokenRequest) Default() {
 // Key returns KeyExpireDelegationToken.
 func (*ExpireDelegationTokenRequest) Key() kafka.APIKey { return KeyExpireDelegationToken }
 
+func (*ExpireDelegationTokenRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ExpireDelegationTokenRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyExpireDelegationToken, version, body, 2)
@@ -81,6 +83,8 @@ func (v *ExpireDelegationTokenResponse) Default() {
 
 // Key returns KeyExpireDelegationToken.
 func (*ExpireDelegationTokenResponse) Key() kafka.APIKey { return KeyExpireDelegationToken }
+
+func (*ExpireDelegationTokenResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ExpireDelegationTokenResponse) Decode(body []byte, version int16) error {

@@ -26,6 +26,8 @@ func (v *DescribeDelegationTokenRequest) Default() {
 // Key returns KeyDescribeDelegationToken.
 func (*DescribeDelegationTokenRequest) Key() kafka.APIKey { return KeyDescribeDelegationToken }
 
+func (*DescribeDelegationTokenRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeDelegationTokenRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeDelegationToken, version, body, 14)
@@ -67,6 +69,7 @@ func (v *DescribeDelegationTokenRequest) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// DescribeDelegationTokenRequestOwner is one element of DescribeDelegationTokenRequest.Owners.
 type DescribeDelegationTokenRequestOwner struct {
 	PrincipalType string
 	PrincipalName string
@@ -121,6 +124,8 @@ func (v *DescribeDelegationTokenResponse) Default() {
 // Key returns KeyDescribeDelegationToken.
 func (*DescribeDelegationTokenResponse) Key() kafka.APIKey { return KeyDescribeDelegationToken }
 
+func (*DescribeDelegationTokenResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeDelegationTokenResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeDelegationToken, version, body, 14)
@@ -166,6 +171,7 @@ func (v *DescribeDelegationTokenResponse) append(dst []byte, version int16, flex
 	return dst
 }
 
+// DescribeDelegationTokenResponseTokenDetail is one element of DescribeDelegationTokenResponse.TokenDetails.
 type DescribeDelegationTokenResponseTokenDetail struct {
 	PrincipalType               string
 	PrincipalName               string
@@ -240,6 +246,7 @@ func (v *DescribeDelegationTokenResponseTokenDetail) append(dst []byte, version 
 	return dst
 }
 
+// DescribeDelegationTokenResponseTokenDetailRenewer is one element of DescribeDelegationTokenResponseTokenDetail.Renewers.
 type DescribeDelegationTokenResponseTokenDetailRenewer struct {
 	PrincipalType string
 	PrincipalName string

@@ -26,6 +26,8 @@ func (v *DeleteGroupsRequest) Default() {
 // Key returns KeyDeleteGroups.
 func (*DeleteGroupsRequest) Key() kafka.APIKey { return KeyDeleteGroups }
 
+func (*DeleteGroupsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteGroupsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteGroups, version, body, 20)
@@ -81,6 +83,8 @@ func (v *DeleteGroupsResponse) Default() {
 // Key returns KeyDeleteGroups.
 func (*DeleteGroupsResponse) Key() kafka.APIKey { return KeyDeleteGroups }
 
+func (*DeleteGroupsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteGroupsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteGroups, version, body, 8)
@@ -124,6 +128,7 @@ func (v *DeleteGroupsResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// DeleteGroupsResponseGroup is one element of DeleteGroupsResponse.Groups.
 type DeleteGroupsResponseGroup struct {
 	Group     string
 	ErrorCode int16

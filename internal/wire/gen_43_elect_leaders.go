@@ -28,6 +28,8 @@ func (v *ElectLeadersRequest) Default() {
 // Key returns KeyElectLeaders.
 func (*ElectLeadersRequest) Key() kafka.APIKey { return KeyElectLeaders }
 
+func (*ElectLeadersRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ElectLeadersRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyElectLeaders, version, body, 17)
@@ -77,6 +79,7 @@ func (v *ElectLeadersRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// ElectLeadersRequestTopic is one element of ElectLeadersRequest.Topics.
 type ElectLeadersRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -134,6 +137,8 @@ func (v *ElectLeadersResponse) Default() {
 // Key returns KeyElectLeaders.
 func (*ElectLeadersResponse) Key() kafka.APIKey { return KeyElectLeaders }
 
+func (*ElectLeadersResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ElectLeadersResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyElectLeaders, version, body, 17)
@@ -183,6 +188,7 @@ func (v *ElectLeadersResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// ElectLeadersResponseTopic is one element of ElectLeadersResponse.Topics.
 type ElectLeadersResponseTopic struct {
 	Topic      string
 	Partitions []ElectLeadersResponseTopicPartition
@@ -225,6 +231,7 @@ func (v *ElectLeadersResponseTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// ElectLeadersResponseTopicPartition is one element of ElectLeadersResponseTopic.Partitions.
 type ElectLeadersResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

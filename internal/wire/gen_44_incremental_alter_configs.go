@@ -27,6 +27,8 @@ func (v *IncrementalAlterConfigsRequest) Default() {
 // Key returns KeyIncrementalAlterConfigs.
 func (*IncrementalAlterConfigsRequest) Key() kafka.APIKey { return KeyIncrementalAlterConfigs }
 
+func (*IncrementalAlterConfigsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *IncrementalAlterConfigsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyIncrementalAlterConfigs, version, body, 15)
@@ -70,6 +72,7 @@ func (v *IncrementalAlterConfigsRequest) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// IncrementalAlterConfigsRequestResource is one element of IncrementalAlterConfigsRequest.Resources.
 type IncrementalAlterConfigsRequestResource struct {
 	ResourceName string
 	Configs      []IncrementalAlterConfigsRequestResourceConfig
@@ -115,6 +118,7 @@ func (v *IncrementalAlterConfigsRequestResource) append(dst []byte, version int1
 	return dst
 }
 
+// IncrementalAlterConfigsRequestResourceConfig is one element of IncrementalAlterConfigsRequestResource.Configs.
 type IncrementalAlterConfigsRequestResourceConfig struct {
 	Name  string
 	Value *string // nil is null
@@ -171,6 +175,8 @@ func (v *IncrementalAlterConfigsResponse) Default() {
 // Key returns KeyIncrementalAlterConfigs.
 func (*IncrementalAlterConfigsResponse) Key() kafka.APIKey { return KeyIncrementalAlterConfigs }
 
+func (*IncrementalAlterConfigsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *IncrementalAlterConfigsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyIncrementalAlterConfigs, version, body, 10)
@@ -214,6 +220,7 @@ func (v *IncrementalAlterConfigsResponse) append(dst []byte, version int16, flex
 	return dst
 }
 
+// IncrementalAlterConfigsResponseResource is one element of IncrementalAlterConfigsResponse.Resources.
 type IncrementalAlterConfigsResponseResource struct {
 	ErrorMessage *string // nil is null
 	ResourceName string

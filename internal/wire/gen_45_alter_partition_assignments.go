@@ -28,6 +28,8 @@ func (v *AlterPartitionAssignmentsRequest) Default() {
 // Key returns KeyAlterPartitionAssignments.
 func (*AlterPartitionAssignmentsRequest) Key() kafka.APIKey { return KeyAlterPartitionAssignments }
 
+func (*AlterPartitionAssignmentsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterPartitionAssignmentsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterPartitionAssignments, version, body, 17)
@@ -77,6 +79,7 @@ func (v *AlterPartitionAssignmentsRequest) append(dst []byte, version int16, fle
 	return dst
 }
 
+// AlterPartitionAssignmentsRequestTopic is one element of AlterPartitionAssignmentsRequest.Topics.
 type AlterPartitionAssignmentsRequestTopic struct {
 	Topic      string
 	Partitions []AlterPartitionAssignmentsRequestTopicPartition
@@ -119,6 +122,7 @@ func (v *AlterPartitionAssignmentsRequestTopic) append(dst []byte, version int16
 	return dst
 }
 
+// AlterPartitionAssignmentsRequestTopicPartition is one element of AlterPartitionAssignmentsRequestTopic.Partitions.
 type AlterPartitionAssignmentsRequestTopicPartition struct {
 	Replicas  []int32 // nil is null
 	Partition int32
@@ -178,6 +182,8 @@ func (v *AlterPartitionAssignmentsResponse) Default() {
 // Key returns KeyAlterPartitionAssignments.
 func (*AlterPartitionAssignmentsResponse) Key() kafka.APIKey { return KeyAlterPartitionAssignments }
 
+func (*AlterPartitionAssignmentsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterPartitionAssignmentsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterPartitionAssignments, version, body, 17)
@@ -231,6 +237,7 @@ func (v *AlterPartitionAssignmentsResponse) append(dst []byte, version int16, fl
 	return dst
 }
 
+// AlterPartitionAssignmentsResponseTopic is one element of AlterPartitionAssignmentsResponse.Topics.
 type AlterPartitionAssignmentsResponseTopic struct {
 	Topic      string
 	Partitions []AlterPartitionAssignmentsResponseTopicPartition
@@ -273,6 +280,7 @@ func (v *AlterPartitionAssignmentsResponseTopic) append(dst []byte, version int1
 	return dst
 }
 
+// AlterPartitionAssignmentsResponseTopicPartition is one element of AlterPartitionAssignmentsResponseTopic.Partitions.
 type AlterPartitionAssignmentsResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

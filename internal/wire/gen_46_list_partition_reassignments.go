@@ -27,6 +27,8 @@ func (v *ListPartitionReassignmentsRequest) Default() {
 // Key returns KeyListPartitionReassignments.
 func (*ListPartitionReassignmentsRequest) Key() kafka.APIKey { return KeyListPartitionReassignments }
 
+func (*ListPartitionReassignmentsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListPartitionReassignmentsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListPartitionReassignments, version, body, 17)
@@ -70,6 +72,7 @@ func (v *ListPartitionReassignmentsRequest) append(dst []byte, version int16, fl
 	return dst
 }
 
+// ListPartitionReassignmentsRequestTopic is one element of ListPartitionReassignmentsRequest.Topics.
 type ListPartitionReassignmentsRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -128,6 +131,8 @@ func (v *ListPartitionReassignmentsResponse) Default() {
 // Key returns KeyListPartitionReassignments.
 func (*ListPartitionReassignmentsResponse) Key() kafka.APIKey { return KeyListPartitionReassignments }
 
+func (*ListPartitionReassignmentsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListPartitionReassignmentsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListPartitionReassignments, version, body, 17)
@@ -175,6 +180,7 @@ func (v *ListPartitionReassignmentsResponse) append(dst []byte, version int16, f
 	return dst
 }
 
+// ListPartitionReassignmentsResponseTopic is one element of ListPartitionReassignmentsResponse.Topics.
 type ListPartitionReassignmentsResponseTopic struct {
 	Topic      string
 	Partitions []ListPartitionReassignmentsResponseTopicPartition
@@ -217,6 +223,7 @@ func (v *ListPartitionReassignmentsResponseTopic) append(dst []byte, version int
 	return dst
 }
 
+// ListPartitionReassignmentsResponseTopicPartition is one element of ListPartitionReassignmentsResponseTopic.Partitions.
 type ListPartitionReassignmentsResponseTopicPartition struct {
 	Replicas         []int32
 	AddingReplicas   []int32

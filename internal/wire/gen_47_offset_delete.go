@@ -27,6 +27,8 @@ func (v *OffsetDeleteRequest) Default() {
 // Key returns KeyOffsetDelete.
 func (*OffsetDeleteRequest) Key() kafka.APIKey { return KeyOffsetDelete }
 
+func (*OffsetDeleteRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetDeleteRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetDelete, version, body, 9)
@@ -64,6 +66,7 @@ func (v *OffsetDeleteRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// OffsetDeleteRequestTopic is one element of OffsetDeleteRequest.Topics.
 type OffsetDeleteRequestTopic struct {
 	Topic      string
 	Partitions []OffsetDeleteRequestTopicPartition
@@ -100,6 +103,7 @@ func (v *OffsetDeleteRequestTopic) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// OffsetDeleteRequestTopicPartition is one element of OffsetDeleteRequestTopic.Partitions.
 type OffsetDeleteRequestTopicPartition struct {
 	Partition int32
 }
@@ -145,6 +149,8 @@ func (v *OffsetDeleteResponse) Default() {
 // Key returns KeyOffsetDelete.
 func (*OffsetDeleteResponse) Key() kafka.APIKey { return KeyOffsetDelete }
 
+func (*OffsetDeleteResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *OffsetDeleteResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyOffsetDelete, version, body, 9)
@@ -184,6 +190,7 @@ func (v *OffsetDeleteResponse) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// OffsetDeleteResponseTopic is one element of OffsetDeleteResponse.Topics.
 type OffsetDeleteResponseTopic struct {
 	Topic      string
 	Partitions []OffsetDeleteResponseTopicPartition
@@ -220,6 +227,7 @@ func (v *OffsetDeleteResponseTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// OffsetDeleteResponseTopicPartition is one element of OffsetDeleteResponseTopic.Partitions.
 type OffsetDeleteResponseTopicPartition struct {
 	Partition int32
 	ErrorCode int16

@@ -27,6 +27,8 @@ func (v *DescribeClientQuotasRequest) Default() {
 // Key returns KeyDescribeClientQuotas.
 func (*DescribeClientQuotasRequest) Key() kafka.APIKey { return KeyDescribeClientQuotas }
 
+func (*DescribeClientQuotasRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeClientQuotasRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeClientQuotas, version, body, 15)
@@ -70,6 +72,7 @@ func (v *DescribeClientQuotasRequest) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// DescribeClientQuotasRequestComponent is one element of DescribeClientQuotasRequest.Components.
 type DescribeClientQuotasRequestComponent struct {
 	EntityType string
 	Match      *string // nil is null
@@ -128,6 +131,8 @@ func (v *DescribeClientQuotasResponse) Default() {
 // Key returns KeyDescribeClientQuotas.
 func (*DescribeClientQuotasResponse) Key() kafka.APIKey { return KeyDescribeClientQuotas }
 
+func (*DescribeClientQuotasResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeClientQuotasResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeClientQuotas, version, body, 20)
@@ -175,6 +180,7 @@ func (v *DescribeClientQuotasResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// DescribeClientQuotasResponseEntry is one element of DescribeClientQuotasResponse.Entries.
 type DescribeClientQuotasResponseEntry struct {
 	Entity []DescribeClientQuotasResponseEntryEntity
 	Values []DescribeClientQuotasResponseEntryValue
@@ -226,6 +232,7 @@ func (v *DescribeClientQuotasResponseEntry) append(dst []byte, version int16, fl
 	return dst
 }
 
+// DescribeClientQuotasResponseEntryEntity is one element of DescribeClientQuotasResponseEntry.Entity.
 type DescribeClientQuotasResponseEntryEntity struct {
 	Type string
 	Name *string // nil is null
@@ -259,6 +266,7 @@ func (v *DescribeClientQuotasResponseEntryEntity) append(dst []byte, version int
 	return dst
 }
 
+// DescribeClientQuotasResponseEntryValue is one element of DescribeClientQuotasResponseEntry.Values.
 type DescribeClientQuotasResponseEntryValue struct {
 	Key   string
 	Value float64

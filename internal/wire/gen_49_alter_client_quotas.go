@@ -27,6 +27,8 @@ func (v *AlterClientQuotasRequest) Default() {
 // Key returns KeyAlterClientQuotas.
 func (*AlterClientQuotasRequest) Key() kafka.APIKey { return KeyAlterClientQuotas }
 
+func (*AlterClientQuotasRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterClientQuotasRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterClientQuotas, version, body, 20)
@@ -70,6 +72,7 @@ func (v *AlterClientQuotasRequest) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// AlterClientQuotasRequestEntry is one element of AlterClientQuotasRequest.Entries.
 type AlterClientQuotasRequestEntry struct {
 	Entity []AlterClientQuotasRequestEntryEntity
 	Ops    []AlterClientQuotasRequestEntryOp
@@ -121,6 +124,7 @@ func (v *AlterClientQuotasRequestEntry) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// AlterClientQuotasRequestEntryEntity is one element of AlterClientQuotasRequestEntry.Entity.
 type AlterClientQuotasRequestEntryEntity struct {
 	Type string
 	Name *string // nil is null
@@ -154,6 +158,7 @@ func (v *AlterClientQuotasRequestEntryEntity) append(dst []byte, version int16, 
 	return dst
 }
 
+// AlterClientQuotasRequestEntryOp is one element of AlterClientQuotasRequestEntry.Ops.
 type AlterClientQuotasRequestEntryOp struct {
 	Key    string
 	Value  float64
@@ -210,6 +215,8 @@ func (v *AlterClientQuotasResponse) Default() {
 // Key returns KeyAlterClientQuotas.
 func (*AlterClientQuotasResponse) Key() kafka.APIKey { return KeyAlterClientQuotas }
 
+func (*AlterClientQuotasResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterClientQuotasResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterClientQuotas, version, body, 17)
@@ -253,6 +260,7 @@ func (v *AlterClientQuotasResponse) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// AlterClientQuotasResponseEntry is one element of AlterClientQuotasResponse.Entries.
 type AlterClientQuotasResponseEntry struct {
 	ErrorMessage *string // nil is null
 	Entity       []AlterClientQuotasResponseEntryEntity
@@ -298,6 +306,7 @@ func (v *AlterClientQuotasResponseEntry) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// AlterClientQuotasResponseEntryEntity is one element of AlterClientQuotasResponseEntry.Entity.
 type AlterClientQuotasResponseEntryEntity struct {
 	Type string
 	Name *string // nil is null

@@ -28,6 +28,8 @@ func (*DescribeUserSCRAMCredentialsRequest) Key() kafka.APIKey {
 	return KeyDescribeUserSCRAMCredentials
 }
 
+func (*DescribeUserSCRAMCredentialsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeUserSCRAMCredentialsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeUserSCRAMCredentials, version, body, 10)
@@ -69,6 +71,7 @@ func (v *DescribeUserSCRAMCredentialsRequest) append(dst []byte, version int16, 
 	return dst
 }
 
+// DescribeUserSCRAMCredentialsRequestUser is one element of DescribeUserSCRAMCredentialsRequest.Users.
 type DescribeUserSCRAMCredentialsRequestUser struct {
 	Name string
 }
@@ -123,6 +126,8 @@ func (*DescribeUserSCRAMCredentialsResponse) Key() kafka.APIKey {
 	return KeyDescribeUserSCRAMCredentials
 }
 
+func (*DescribeUserSCRAMCredentialsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeUserSCRAMCredentialsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeUserSCRAMCredentials, version, body, 15)
@@ -170,6 +175,7 @@ func (v *DescribeUserSCRAMCredentialsResponse) append(dst []byte, version int16,
 	return dst
 }
 
+// DescribeUserSCRAMCredentialsResponseResult is one element of DescribeUserSCRAMCredentialsResponse.Results.
 type DescribeUserSCRAMCredentialsResponseResult struct {
 	User            string
 	ErrorMessage    *string // nil is null
@@ -218,6 +224,7 @@ func (v *DescribeUserSCRAMCredentialsResponseResult) append(dst []byte, version 
 	return dst
 }
 
+// DescribeUserSCRAMCredentialsResponseResultCredentialInfo is one element of DescribeUserSCRAMCredentialsResponseResult.CredentialInfos.
 type DescribeUserSCRAMCredentialsResponseResultCredentialInfo struct {
 	Iterations int32
 	Mechanism  int8

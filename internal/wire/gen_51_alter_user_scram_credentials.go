@@ -27,6 +27,8 @@ func (v *AlterUserSCRAMCredentialsRequest) Default() {
 // Key returns KeyAlterUserSCRAMCredentials.
 func (*AlterUserSCRAMCredentialsRequest) Key() kafka.APIKey { return KeyAlterUserSCRAMCredentials }
 
+func (*AlterUserSCRAMCredentialsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterUserSCRAMCredentialsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterUserSCRAMCredentials, version, body, 10)
@@ -79,6 +81,7 @@ func (v *AlterUserSCRAMCredentialsRequest) append(dst []byte, version int16, fle
 	return dst
 }
 
+// AlterUserSCRAMCredentialsRequestDeletion is one element of AlterUserSCRAMCredentialsRequest.Deletions.
 type AlterUserSCRAMCredentialsRequestDeletion struct {
 	Name      string
 	Mechanism int8
@@ -112,6 +115,7 @@ func (v *AlterUserSCRAMCredentialsRequestDeletion) append(dst []byte, version in
 	return dst
 }
 
+// AlterUserSCRAMCredentialsRequestUpsertion is one element of AlterUserSCRAMCredentialsRequest.Upsertions.
 type AlterUserSCRAMCredentialsRequestUpsertion struct {
 	Name           string
 	Salt           []byte
@@ -174,6 +178,8 @@ func (v *AlterUserSCRAMCredentialsResponse) Default() {
 // Key returns KeyAlterUserSCRAMCredentials.
 func (*AlterUserSCRAMCredentialsResponse) Key() kafka.APIKey { return KeyAlterUserSCRAMCredentials }
 
+func (*AlterUserSCRAMCredentialsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterUserSCRAMCredentialsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterUserSCRAMCredentials, version, body, 12)
@@ -217,6 +223,7 @@ func (v *AlterUserSCRAMCredentialsResponse) append(dst []byte, version int16, fl
 	return dst
 }
 
+// AlterUserSCRAMCredentialsResponseResult is one element of AlterUserSCRAMCredentialsResponse.Results.
 type AlterUserSCRAMCredentialsResponseResult struct {
 	User         string
 	ErrorMessage *string // nil is null

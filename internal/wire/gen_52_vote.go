@@ -28,6 +28,8 @@ func (v *VoteRequest) Default() {
 // Key returns KeyVote.
 func (*VoteRequest) Key() kafka.APIKey { return KeyVote }
 
+func (*VoteRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *VoteRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyVote, version, body, 17)
@@ -77,6 +79,7 @@ func (v *VoteRequest) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// VoteRequestTopic is one element of VoteRequest.Topics.
 type VoteRequestTopic struct {
 	Topic      string
 	Partitions []VoteRequestTopicPartition
@@ -119,6 +122,7 @@ func (v *VoteRequestTopic) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// VoteRequestTopicPartition is one element of VoteRequestTopic.Partitions.
 type VoteRequestTopicPartition struct {
 	LastOffset           int64
 	Partition            int32
@@ -203,6 +207,8 @@ func (v *VoteResponse) Default() {
 // Key returns KeyVote.
 func (*VoteResponse) Key() kafka.APIKey { return KeyVote }
 
+func (*VoteResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *VoteResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyVote, version, body, 30)
@@ -279,6 +285,7 @@ func (v *VoteResponse) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// VoteResponseTopic is one element of VoteResponse.Topics.
 type VoteResponseTopic struct {
 	Topic      string
 	Partitions []VoteResponseTopicPartition
@@ -321,6 +328,7 @@ func (v *VoteResponseTopic) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// VoteResponseTopicPartition is one element of VoteResponseTopic.Partitions.
 type VoteResponseTopicPartition struct {
 	Partition   int32
 	LeaderID    int32
@@ -363,6 +371,7 @@ func (v *VoteResponseTopicPartition) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// VoteResponseNodeEndpoint is one element of VoteResponse.NodeEndpoints.
 type VoteResponseNodeEndpoint struct {
 	Host   string // since version 1
 	NodeID int32  // since version 1

@@ -29,6 +29,8 @@ func (v *BeginQuorumEpochRequest) Default() {
 // Key returns KeyBeginQuorumEpoch.
 func (*BeginQuorumEpochRequest) Key() kafka.APIKey { return KeyBeginQuorumEpoch }
 
+func (*BeginQuorumEpochRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *BeginQuorumEpochRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyBeginQuorumEpoch, version, body, 17)
@@ -93,6 +95,7 @@ func (v *BeginQuorumEpochRequest) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// BeginQuorumEpochRequestTopic is one element of BeginQuorumEpochRequest.Topics.
 type BeginQuorumEpochRequestTopic struct {
 	Topic      string
 	Partitions []BeginQuorumEpochRequestTopicPartition
@@ -135,6 +138,7 @@ func (v *BeginQuorumEpochRequestTopic) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// BeginQuorumEpochRequestTopicPartition is one element of BeginQuorumEpochRequestTopic.Partitions.
 type BeginQuorumEpochRequestTopicPartition struct {
 	Partition        int32
 	LeaderID         int32
@@ -178,6 +182,7 @@ func (v *BeginQuorumEpochRequestTopicPartition) append(dst []byte, version int16
 	return dst
 }
 
+// BeginQuorumEpochRequestLeaderEndpoint is one element of BeginQuorumEpochRequest.LeaderEndpoints.
 type BeginQuorumEpochRequestLeaderEndpoint struct {
 	Name string
 	Host string
@@ -234,6 +239,8 @@ func (v *BeginQuorumEpochResponse) Default() {
 
 // Key returns KeyBeginQuorumEpoch.
 func (*BeginQuorumEpochResponse) Key() kafka.APIKey { return KeyBeginQuorumEpoch }
+
+func (*BeginQuorumEpochResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *BeginQuorumEpochResponse) Decode(body []byte, version int16) error {
@@ -311,6 +318,7 @@ func (v *BeginQuorumEpochResponse) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// BeginQuorumEpochResponseTopic is one element of BeginQuorumEpochResponse.Topics.
 type BeginQuorumEpochResponseTopic struct {
 	Topic      string
 	Partitions []BeginQuorumEpochResponseTopicPartition
@@ -353,6 +361,7 @@ func (v *BeginQuorumEpochResponseTopic) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// BeginQuorumEpochResponseTopicPartition is one element of BeginQuorumEpochResponseTopic.Partitions.
 type BeginQuorumEpochResponseTopicPartition struct {
 	Partition   int32
 	LeaderID    int32
@@ -392,6 +401,7 @@ func (v *BeginQuorumEpochResponseTopicPartition) append(dst []byte, version int1
 	return dst
 }
 
+// BeginQuorumEpochResponseNodeEndpoint is one element of BeginQuorumEpochResponse.NodeEndpoints.
 type BeginQuorumEpochResponseNodeEndpoint struct {
 	Host   string // since version 1
 	NodeID int32  // since version 1

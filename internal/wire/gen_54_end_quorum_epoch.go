@@ -28,6 +28,8 @@ func (v *EndQuorumEpochRequest) Default() {
 // Key returns KeyEndQuorumEpoch.
 func (*EndQuorumEpochRequest) Key() kafka.APIKey { return KeyEndQuorumEpoch }
 
+func (*EndQuorumEpochRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *EndQuorumEpochRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyEndQuorumEpoch, version, body, 17)
@@ -86,6 +88,7 @@ func (v *EndQuorumEpochRequest) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// EndQuorumEpochRequestTopic is one element of EndQuorumEpochRequest.Topics.
 type EndQuorumEpochRequestTopic struct {
 	Topic      string
 	Partitions []EndQuorumEpochRequestTopicPartition
@@ -128,6 +131,7 @@ func (v *EndQuorumEpochRequestTopic) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// EndQuorumEpochRequestTopicPartition is one element of EndQuorumEpochRequestTopic.Partitions.
 type EndQuorumEpochRequestTopicPartition struct {
 	PreferredSuccessors []int32                                                 // versions 0 to 0
 	PreferredCandidates []EndQuorumEpochRequestTopicPartitionPreferredCandidate // since version 1
@@ -190,6 +194,7 @@ func (v *EndQuorumEpochRequestTopicPartition) append(dst []byte, version int16, 
 	return dst
 }
 
+// EndQuorumEpochRequestTopicPartitionPreferredCandidate is one element of EndQuorumEpochRequestTopicPartition.PreferredCandidates.
 type EndQuorumEpochRequestTopicPartitionPreferredCandidate struct {
 	CandidateID          int32
 	CandidateDirectoryID [16]byte
@@ -223,6 +228,7 @@ func (v *EndQuorumEpochRequestTopicPartitionPreferredCandidate) append(dst []byt
 	return dst
 }
 
+// EndQuorumEpochRequestLeaderEndpoint is one element of EndQuorumEpochRequest.LeaderEndpoints.
 type EndQuorumEpochRequestLeaderEndpoint struct {
 	Name string
 	Host string
@@ -279,6 +285,8 @@ func (v *EndQuorumEpochResponse) Default() {
 
 // Key returns KeyEndQuorumEpoch.
 func (*EndQuorumEpochResponse) Key() kafka.APIKey { return KeyEndQuorumEpoch }
+
+func (*EndQuorumEpochResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *EndQuorumEpochResponse) Decode(body []byte, version int16) error {
@@ -356,6 +364,7 @@ func (v *EndQuorumEpochResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// EndQuorumEpochResponseTopic is one element of EndQuorumEpochResponse.Topics.
 type EndQuorumEpochResponseTopic struct {
 	Topic      string
 	Partitions []EndQuorumEpochResponseTopicPartition
@@ -398,6 +407,7 @@ func (v *EndQuorumEpochResponseTopic) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// EndQuorumEpochResponseTopicPartition is one element of EndQuorumEpochResponseTopic.Partitions.
 type EndQuorumEpochResponseTopicPartition struct {
 	Partition   int32
 	LeaderID    int32
@@ -437,6 +447,7 @@ func (v *EndQuorumEpochResponseTopicPartition) append(dst []byte, version int16,
 	return dst
 }
 
+// EndQuorumEpochResponseNodeEndpoint is one element of EndQuorumEpochResponse.NodeEndpoints.
 type EndQuorumEpochResponseNodeEndpoint struct {
 	Host   string // since version 1
 	NodeID int32  // since version 1

@@ -26,6 +26,8 @@ func (v *DescribeQuorumRequest) Default() {
 // Key returns KeyDescribeQuorum.
 func (*DescribeQuorumRequest) Key() kafka.APIKey { return KeyDescribeQuorum }
 
+func (*DescribeQuorumRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeQuorumRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeQuorum, version, body, 17)
@@ -67,6 +69,7 @@ func (v *DescribeQuorumRequest) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// DescribeQuorumRequestTopic is one element of DescribeQuorumRequest.Topics.
 type DescribeQuorumRequestTopic struct {
 	Topic      string
 	Partitions []DescribeQuorumRequestTopicPartition
@@ -109,6 +112,7 @@ func (v *DescribeQuorumRequestTopic) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// DescribeQuorumRequestTopicPartition is one element of DescribeQuorumRequestTopic.Partitions.
 type DescribeQuorumRequestTopicPartition struct {
 	Partition int32
 }
@@ -160,6 +164,8 @@ func (v *DescribeQuorumResponse) Default() {
 
 // Key returns KeyDescribeQuorum.
 func (*DescribeQuorumResponse) Key() kafka.APIKey { return KeyDescribeQuorum }
+
+func (*DescribeQuorumResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeQuorumResponse) Decode(body []byte, version int16) error {
@@ -225,6 +231,7 @@ func (v *DescribeQuorumResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// DescribeQuorumResponseTopic is one element of DescribeQuorumResponse.Topics.
 type DescribeQuorumResponseTopic struct {
 	Topic      string
 	Partitions []DescribeQuorumResponseTopicPartition
@@ -267,6 +274,7 @@ func (v *DescribeQuorumResponseTopic) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// DescribeQuorumResponseTopicPartition is one element of DescribeQuorumResponseTopic.Partitions.
 type DescribeQuorumResponseTopicPartition struct {
 	ErrorMessage  *string // since version 2, nil is null
 	HighWatermark int64
@@ -340,6 +348,7 @@ func (v *DescribeQuorumResponseTopicPartition) append(dst []byte, version int16,
 	return dst
 }
 
+// DescribeQuorumResponseNode is one element of DescribeQuorumResponse.Nodes.
 type DescribeQuorumResponseNode struct {
 	Listeners []DescribeQuorumResponseNodeListener
 	NodeID    int32
@@ -382,6 +391,7 @@ func (v *DescribeQuorumResponseNode) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// DescribeQuorumResponseNodeListener is one element of DescribeQuorumResponseNode.Listeners.
 type DescribeQuorumResponseNodeListener struct {
 	Name string
 	Host string
@@ -418,6 +428,7 @@ func (v *DescribeQuorumResponseNodeListener) append(dst []byte, version int16, f
 	return dst
 }
 
+// DescribeQuorumResponseTopicPartitionReplicaState is part of several messages.
 type DescribeQuorumResponseTopicPartitionReplicaState struct {
 	LogEndOffset          int64
 	LastFetchTimestamp    int64 // since version 1, default -1

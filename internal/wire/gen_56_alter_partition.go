@@ -28,6 +28,8 @@ func (v *AlterPartitionRequest) Default() {
 // Key returns KeyAlterPartition.
 func (*AlterPartitionRequest) Key() kafka.APIKey { return KeyAlterPartition }
 
+func (*AlterPartitionRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterPartitionRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterPartition, version, body, 24)
@@ -73,6 +75,7 @@ func (v *AlterPartitionRequest) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// AlterPartitionRequestTopic is one element of AlterPartitionRequest.Topics.
 type AlterPartitionRequestTopic struct {
 	Topic      string // versions 0 to 1
 	Partitions []AlterPartitionRequestTopicPartition
@@ -126,6 +129,7 @@ func (v *AlterPartitionRequestTopic) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// AlterPartitionRequestTopicPartition is one element of AlterPartitionRequestTopic.Partitions.
 type AlterPartitionRequestTopicPartition struct {
 	NewISR              []int32                                          // versions 0 to 2
 	NewEpochISR         []AlterPartitionRequestTopicPartitionNewEpochISR // since version 3
@@ -195,6 +199,7 @@ func (v *AlterPartitionRequestTopicPartition) append(dst []byte, version int16, 
 	return dst
 }
 
+// AlterPartitionRequestTopicPartitionNewEpochISR is one element of AlterPartitionRequestTopicPartition.NewEpochISR.
 type AlterPartitionRequestTopicPartitionNewEpochISR struct {
 	BrokerEpoch int64 // default -1
 	BrokerID    int32
@@ -250,6 +255,8 @@ func (v *AlterPartitionResponse) Default() {
 // Key returns KeyAlterPartition.
 func (*AlterPartitionResponse) Key() kafka.APIKey { return KeyAlterPartition }
 
+func (*AlterPartitionResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterPartitionResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterPartition, version, body, 24)
@@ -295,6 +302,7 @@ func (v *AlterPartitionResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// AlterPartitionResponseTopic is one element of AlterPartitionResponse.Topics.
 type AlterPartitionResponseTopic struct {
 	Topic      string // versions 0 to 1
 	Partitions []AlterPartitionResponseTopicPartition
@@ -348,6 +356,7 @@ func (v *AlterPartitionResponseTopic) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// AlterPartitionResponseTopicPartition is one element of AlterPartitionResponseTopic.Partitions.
 type AlterPartitionResponseTopicPartition struct {
 	ISR                 []int32
 	Partition           int32

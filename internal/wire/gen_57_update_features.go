@@ -28,6 +28,8 @@ func (v *UpdateFeaturesRequest) Default() {
 // Key returns KeyUpdateFeatures.
 func (*UpdateFeaturesRequest) Key() kafka.APIKey { return KeyUpdateFeatures }
 
+func (*UpdateFeaturesRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateFeaturesRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUpdateFeatures, version, body, 7)
@@ -77,6 +79,7 @@ func (v *UpdateFeaturesRequest) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// UpdateFeaturesRequestFeatureUpdate is one element of UpdateFeaturesRequest.FeatureUpdates.
 type UpdateFeaturesRequestFeatureUpdate struct {
 	Feature         string
 	MaxVersionLevel int16
@@ -146,6 +149,8 @@ func (v *UpdateFeaturesResponse) Default() {
 // Key returns KeyUpdateFeatures.
 func (*UpdateFeaturesResponse) Key() kafka.APIKey { return KeyUpdateFeatures }
 
+func (*UpdateFeaturesResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateFeaturesResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUpdateFeatures, version, body, 12)
@@ -197,6 +202,7 @@ func (v *UpdateFeaturesResponse) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// UpdateFeaturesResponseResult is one element of UpdateFeaturesResponse.Results.
 type UpdateFeaturesResponseResult struct {
 	Feature      string
 	ErrorMessage *string // nil is null

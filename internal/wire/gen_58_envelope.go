@@ -28,6 +28,8 @@ func (v *EnvelopeRequest) Default() {
 // Key returns KeyEnvelope.
 func (*EnvelopeRequest) Key() kafka.APIKey { return KeyEnvelope }
 
+func (*EnvelopeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *EnvelopeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyEnvelope, version, body, 2)
@@ -83,6 +85,8 @@ func (v *EnvelopeResponse) Default() {
 
 // Key returns KeyEnvelope.
 func (*EnvelopeResponse) Key() kafka.APIKey { return KeyEnvelope }
+
+func (*EnvelopeResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *EnvelopeResponse) Decode(body []byte, version int16) error {

@@ -29,6 +29,8 @@ func (v *FetchSnapshotRequest) Default() {
 // Key returns KeyFetchSnapshot.
 func (*FetchSnapshotRequest) Key() kafka.APIKey { return KeyFetchSnapshot }
 
+func (*FetchSnapshotRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *FetchSnapshotRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyFetchSnapshot, version, body, 17)
@@ -98,6 +100,7 @@ func (v *FetchSnapshotRequest) append(dst []byte, version int16, flex bool) []by
 	return dst
 }
 
+// FetchSnapshotRequestTopic is one element of FetchSnapshotRequest.Topics.
 type FetchSnapshotRequestTopic struct {
 	Topic      string
 	Partitions []FetchSnapshotRequestTopicPartition
@@ -140,6 +143,7 @@ func (v *FetchSnapshotRequestTopic) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// FetchSnapshotRequestTopicPartition is one element of FetchSnapshotRequestTopic.Partitions.
 type FetchSnapshotRequestTopicPartition struct {
 	SnapshotID         FetchSnapshotRequestTopicPartitionSnapshotID
 	Position           int64
@@ -204,6 +208,7 @@ func (v *FetchSnapshotRequestTopicPartition) append(dst []byte, version int16, f
 	return dst
 }
 
+// FetchSnapshotRequestTopicPartitionSnapshotID is the type of FetchSnapshotRequestTopicPartition.SnapshotID.
 type FetchSnapshotRequestTopicPartitionSnapshotID struct {
 	EndOffset int64
 	Epoch     int32
@@ -258,6 +263,8 @@ func (v *FetchSnapshotResponse) Default() {
 
 // Key returns KeyFetchSnapshot.
 func (*FetchSnapshotResponse) Key() kafka.APIKey { return KeyFetchSnapshot }
+
+func (*FetchSnapshotResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *FetchSnapshotResponse) Decode(body []byte, version int16) error {
@@ -337,6 +344,7 @@ func (v *FetchSnapshotResponse) append(dst []byte, version int16, flex bool) []b
 	return dst
 }
 
+// FetchSnapshotResponseTopic is one element of FetchSnapshotResponse.Topics.
 type FetchSnapshotResponseTopic struct {
 	Topic      string
 	Partitions []FetchSnapshotResponseTopicPartition
@@ -379,6 +387,7 @@ func (v *FetchSnapshotResponseTopic) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// FetchSnapshotResponseTopicPartition is one element of FetchSnapshotResponseTopic.Partitions.
 type FetchSnapshotResponseTopicPartition struct {
 	SnapshotID    FetchSnapshotResponseTopicPartitionSnapshotID
 	Size          int64
@@ -449,6 +458,7 @@ func (v *FetchSnapshotResponseTopicPartition) append(dst []byte, version int16, 
 	return dst
 }
 
+// FetchSnapshotResponseTopicPartitionSnapshotID is the type of FetchSnapshotResponseTopicPartition.SnapshotID.
 type FetchSnapshotResponseTopicPartitionSnapshotID struct {
 	EndOffset int64
 	Epoch     int32
@@ -482,6 +492,7 @@ func (v *FetchSnapshotResponseTopicPartitionSnapshotID) append(dst []byte, versi
 	return dst
 }
 
+// FetchSnapshotResponseTopicPartitionCurrentLeader is the type of FetchSnapshotResponseTopicPartition.CurrentLeader.
 type FetchSnapshotResponseTopicPartitionCurrentLeader struct {
 	LeaderID    int32
 	LeaderEpoch int32
@@ -515,6 +526,7 @@ func (v *FetchSnapshotResponseTopicPartitionCurrentLeader) append(dst []byte, ve
 	return dst
 }
 
+// FetchSnapshotResponseNodeEndpoint is one element of FetchSnapshotResponse.NodeEndpoints.
 type FetchSnapshotResponseNodeEndpoint struct {
 	Host   string // since version 1
 	NodeID int32  // since version 1

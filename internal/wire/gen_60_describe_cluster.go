@@ -28,6 +28,8 @@ func (v *DescribeClusterRequest) Default() {
 // Key returns KeyDescribeCluster.
 func (*DescribeClusterRequest) Key() kafka.APIKey { return KeyDescribeCluster }
 
+func (*DescribeClusterRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeClusterRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeCluster, version, body, 2)
@@ -98,6 +100,8 @@ func (v *DescribeClusterResponse) Default() {
 // Key returns KeyDescribeCluster.
 func (*DescribeClusterResponse) Key() kafka.APIKey { return KeyDescribeCluster }
 
+func (*DescribeClusterResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeClusterResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeCluster, version, body, 7)
@@ -157,6 +161,7 @@ func (v *DescribeClusterResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// DescribeClusterResponseBroker is one element of DescribeClusterResponse.Brokers.
 type DescribeClusterResponseBroker struct {
 	Host     string
 	Rack     *string // nil is null

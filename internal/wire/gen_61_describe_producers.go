@@ -26,6 +26,8 @@ func (v *DescribeProducersRequest) Default() {
 // Key returns KeyDescribeProducers.
 func (*DescribeProducersRequest) Key() kafka.APIKey { return KeyDescribeProducers }
 
+func (*DescribeProducersRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeProducersRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeProducers, version, body, 17)
@@ -67,6 +69,7 @@ func (v *DescribeProducersRequest) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// DescribeProducersRequestTopic is one element of DescribeProducersRequest.Topics.
 type DescribeProducersRequestTopic struct {
 	Topic      string
 	Partitions []int32
@@ -123,6 +126,8 @@ func (v *DescribeProducersResponse) Default() {
 // Key returns KeyDescribeProducers.
 func (*DescribeProducersResponse) Key() kafka.APIKey { return KeyDescribeProducers }
 
+func (*DescribeProducersResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeProducersResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeProducers, version, body, 17)
@@ -166,6 +171,7 @@ func (v *DescribeProducersResponse) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// DescribeProducersResponseTopic is one element of DescribeProducersResponse.Topics.
 type DescribeProducersResponseTopic struct {
 	Topic      string
 	Partitions []DescribeProducersResponseTopicPartition
@@ -208,6 +214,7 @@ func (v *DescribeProducersResponseTopic) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// DescribeProducersResponseTopicPartition is one element of DescribeProducersResponseTopic.Partitions.
 type DescribeProducersResponseTopicPartition struct {
 	ErrorMessage    *string // nil is null
 	ActiveProducers []DescribeProducersResponseTopicPartitionActiveProducer
@@ -256,6 +263,7 @@ func (v *DescribeProducersResponseTopicPartition) append(dst []byte, version int
 	return dst
 }
 
+// DescribeProducersResponseTopicPartitionActiveProducer is one element of DescribeProducersResponseTopicPartition.ActiveProducers.
 type DescribeProducersResponseTopicPartitionActiveProducer struct {
 	ProducerID            int64
 	LastTimestamp         int64 // default -1

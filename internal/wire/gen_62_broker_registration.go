@@ -34,6 +34,8 @@ func (v *BrokerRegistrationRequest) Default() {
 // Key returns KeyBrokerRegistration.
 func (*BrokerRegistrationRequest) Key() kafka.APIKey { return KeyBrokerRegistration }
 
+func (*BrokerRegistrationRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *BrokerRegistrationRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyBrokerRegistration, version, body, 8)
@@ -115,6 +117,7 @@ func (v *BrokerRegistrationRequest) append(dst []byte, version int16, flex bool)
 	return dst
 }
 
+// BrokerRegistrationRequestListener is one element of BrokerRegistrationRequest.Listeners.
 type BrokerRegistrationRequestListener struct {
 	Name             string
 	Host             string
@@ -154,6 +157,7 @@ func (v *BrokerRegistrationRequestListener) append(dst []byte, version int16, fl
 	return dst
 }
 
+// BrokerRegistrationRequestFeature is one element of BrokerRegistrationRequest.Features.
 type BrokerRegistrationRequestFeature struct {
 	Name                string
 	MinSupportedVersion int16
@@ -210,6 +214,8 @@ func (v *BrokerRegistrationResponse) Default() {
 
 // Key returns KeyBrokerRegistration.
 func (*BrokerRegistrationResponse) Key() kafka.APIKey { return KeyBrokerRegistration }
+
+func (*BrokerRegistrationResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *BrokerRegistrationResponse) Decode(body []byte, version int16) error {

@@ -31,6 +31,8 @@ func (v *BrokerHeartbeatRequest) Default() {
 // Key returns KeyBrokerHeartbeat.
 func (*BrokerHeartbeatRequest) Key() kafka.APIKey { return KeyBrokerHeartbeat }
 
+func (*BrokerHeartbeatRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *BrokerHeartbeatRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyBrokerHeartbeat, version, body, 2)
@@ -120,6 +122,8 @@ func (v *BrokerHeartbeatResponse) Default() {
 
 // Key returns KeyBrokerHeartbeat.
 func (*BrokerHeartbeatResponse) Key() kafka.APIKey { return KeyBrokerHeartbeat }
+
+func (*BrokerHeartbeatResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *BrokerHeartbeatResponse) Decode(body []byte, version int16) error {

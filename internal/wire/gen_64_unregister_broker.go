@@ -26,6 +26,8 @@ func (v *UnregisterBrokerRequest) Default() {
 // Key returns KeyUnregisterBroker.
 func (*UnregisterBrokerRequest) Key() kafka.APIKey { return KeyUnregisterBroker }
 
+func (*UnregisterBrokerRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UnregisterBrokerRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUnregisterBroker, version, body, 2)
@@ -78,6 +80,8 @@ func (v *UnregisterBrokerResponse) Default() {
 
 // Key returns KeyUnregisterBroker.
 func (*UnregisterBrokerResponse) Key() kafka.APIKey { return KeyUnregisterBroker }
+
+func (*UnregisterBrokerResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *UnregisterBrokerResponse) Decode(body []byte, version int16) error {

@@ -26,6 +26,8 @@ func (v *DescribeTransactionsRequest) Default() {
 // Key returns KeyDescribeTransactions.
 func (*DescribeTransactionsRequest) Key() kafka.APIKey { return KeyDescribeTransactions }
 
+func (*DescribeTransactionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeTransactionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeTransactions, version, body, 20)
@@ -81,6 +83,8 @@ func (v *DescribeTransactionsResponse) Default() {
 // Key returns KeyDescribeTransactions.
 func (*DescribeTransactionsResponse) Key() kafka.APIKey { return KeyDescribeTransactions }
 
+func (*DescribeTransactionsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeTransactionsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeTransactions, version, body, 17)
@@ -124,6 +128,7 @@ func (v *DescribeTransactionsResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// DescribeTransactionsResponseTransactionState is one element of DescribeTransactionsResponse.TransactionStates.
 type DescribeTransactionsResponseTransactionState struct {
 	TransactionalID string
 	State           string
@@ -184,6 +189,7 @@ func (v *DescribeTransactionsResponseTransactionState) append(dst []byte, versio
 	return dst
 }
 
+// DescribeTransactionsResponseTransactionStateTopic is one element of DescribeTransactionsResponseTransactionState.Topics.
 type DescribeTransactionsResponseTransactionStateTopic struct {
 	Topic      string
 	Partitions []int32

@@ -29,6 +29,8 @@ func (v *ListTransactionsRequest) Default() {
 // Key returns KeyListTransactions.
 func (*ListTransactionsRequest) Key() kafka.APIKey { return KeyListTransactions }
 
+func (*ListTransactionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListTransactionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListTransactions, version, body, 20)
@@ -103,6 +105,8 @@ func (v *ListTransactionsResponse) Default() {
 // Key returns KeyListTransactions.
 func (*ListTransactionsResponse) Key() kafka.APIKey { return KeyListTransactions }
 
+func (*ListTransactionsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListTransactionsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListTransactions, version, body, 20)
@@ -153,6 +157,7 @@ func (v *ListTransactionsResponse) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// ListTransactionsResponseTransactionState is one element of ListTransactionsResponse.TransactionStates.
 type ListTransactionsResponseTransactionState struct {
 	TransactionalID  string
 	ProducerID       int64

@@ -27,6 +27,8 @@ func (v *AllocateProducerIDsRequest) Default() {
 // Key returns KeyAllocateProducerIDs.
 func (*AllocateProducerIDsRequest) Key() kafka.APIKey { return KeyAllocateProducerIDs }
 
+func (*AllocateProducerIDsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AllocateProducerIDsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAllocateProducerIDs, version, body, 2)
@@ -82,6 +84,8 @@ func (v *AllocateProducerIDsResponse) Default() {
 
 // Key returns KeyAllocateProducerIDs.
 func (*AllocateProducerIDsResponse) Key() kafka.APIKey { return KeyAllocateProducerIDs }
+
+func (*AllocateProducerIDsResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *AllocateProducerIDsResponse) Decode(body []byte, version int16) error {

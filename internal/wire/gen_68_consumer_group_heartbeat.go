@@ -35,6 +35,8 @@ func (v *ConsumerGroupHeartbeatRequest) Default() {
 // Key returns KeyConsumerGroupHeartbeat.
 func (*ConsumerGroupHeartbeatRequest) Key() kafka.APIKey { return KeyConsumerGroupHeartbeat }
 
+func (*ConsumerGroupHeartbeatRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ConsumerGroupHeartbeatRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyConsumerGroupHeartbeat, version, body, 20)
@@ -101,6 +103,7 @@ func (v *ConsumerGroupHeartbeatRequest) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// ConsumerGroupHeartbeatRequestTopic is one element of ConsumerGroupHeartbeatRequest.Topics.
 type ConsumerGroupHeartbeatRequestTopic struct {
 	Partitions []int32
 	TopicID    [16]byte
@@ -162,6 +165,8 @@ func (v *ConsumerGroupHeartbeatResponse) Default() {
 // Key returns KeyConsumerGroupHeartbeat.
 func (*ConsumerGroupHeartbeatResponse) Key() kafka.APIKey { return KeyConsumerGroupHeartbeat }
 
+func (*ConsumerGroupHeartbeatResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ConsumerGroupHeartbeatResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyConsumerGroupHeartbeat, version, body, 15)
@@ -217,6 +222,7 @@ func (v *ConsumerGroupHeartbeatResponse) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// ConsumerGroupHeartbeatResponseAssignment is the type of ConsumerGroupHeartbeatResponse.Assignment.
 type ConsumerGroupHeartbeatResponseAssignment struct {
 	Topics []ConsumerGroupHeartbeatResponseAssignmentTopic
 }
@@ -256,6 +262,7 @@ func (v *ConsumerGroupHeartbeatResponseAssignment) append(dst []byte, version in
 	return dst
 }
 
+// ConsumerGroupHeartbeatResponseAssignmentTopic is one element of ConsumerGroupHeartbeatResponseAssignment.Topics.
 type ConsumerGroupHeartbeatResponseAssignmentTopic struct {
 	Partitions []int32
 	TopicID    [16]byte

@@ -27,6 +27,8 @@ func (v *ConsumerGroupDescribeRequest) Default() {
 // Key returns KeyConsumerGroupDescribe.
 func (*ConsumerGroupDescribeRequest) Key() kafka.APIKey { return KeyConsumerGroupDescribe }
 
+func (*ConsumerGroupDescribeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ConsumerGroupDescribeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyConsumerGroupDescribe, version, body, 20)
@@ -84,6 +86,8 @@ func (v *ConsumerGroupDescribeResponse) Default() {
 // Key returns KeyConsumerGroupDescribe.
 func (*ConsumerGroupDescribeResponse) Key() kafka.APIKey { return KeyConsumerGroupDescribe }
 
+func (*ConsumerGroupDescribeResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ConsumerGroupDescribeResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyConsumerGroupDescribe, version, body, 20)
@@ -127,6 +131,7 @@ func (v *ConsumerGroupDescribeResponse) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// ConsumerGroupDescribeResponseGroup is one element of ConsumerGroupDescribeResponse.Groups.
 type ConsumerGroupDescribeResponseGroup struct {
 	ErrorMessage         *string // nil is null
 	Group                string
@@ -191,6 +196,7 @@ func (v *ConsumerGroupDescribeResponseGroup) append(dst []byte, version int16, f
 	return dst
 }
 
+// ConsumerGroupDescribeResponseGroupMember is one element of ConsumerGroupDescribeResponseGroup.Members.
 type ConsumerGroupDescribeResponseGroupMember struct {
 	MemberID             string
 	InstanceID           *string // nil is null
@@ -259,6 +265,7 @@ func (v *ConsumerGroupDescribeResponseGroupMember) append(dst []byte, version in
 	return dst
 }
 
+// Assignment is part of several messages.
 type Assignment struct {
 	TopicPartitions []AssignmentTopicPartition
 }
@@ -298,6 +305,7 @@ func (v *Assignment) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// AssignmentTopicPartition is one element of Assignment.TopicPartitions.
 type AssignmentTopicPartition struct {
 	Topic      string
 	Partitions []int32

@@ -30,6 +30,8 @@ func (v *ControllerRegistrationRequest) Default() {
 // Key returns KeyControllerRegistration.
 func (*ControllerRegistrationRequest) Key() kafka.APIKey { return KeyControllerRegistration }
 
+func (*ControllerRegistrationRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ControllerRegistrationRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyControllerRegistration, version, body, 8)
@@ -88,6 +90,7 @@ func (v *ControllerRegistrationRequest) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// ControllerRegistrationRequestListener is one element of ControllerRegistrationRequest.Listeners.
 type ControllerRegistrationRequestListener struct {
 	Name             string
 	Host             string
@@ -127,6 +130,7 @@ func (v *ControllerRegistrationRequestListener) append(dst []byte, version int16
 	return dst
 }
 
+// ControllerRegistrationRequestFeature is one element of ControllerRegistrationRequest.Features.
 type ControllerRegistrationRequestFeature struct {
 	Name                string
 	MinSupportedVersion int16
@@ -183,6 +187,8 @@ func (v *ControllerRegistrationResponse) Default() {
 
 // Key returns KeyControllerRegistration.
 func (*ControllerRegistrationResponse) Key() kafka.APIKey { return KeyControllerRegistration }
+
+func (*ControllerRegistrationResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ControllerRegistrationResponse) Decode(body []byte, version int16) error {

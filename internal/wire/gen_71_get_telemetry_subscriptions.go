@@ -26,6 +26,8 @@ func (v *GetTelemetrySubscriptionsRequest) Default() {
 // Key returns KeyGetTelemetrySubscriptions.
 func (*GetTelemetrySubscriptionsRequest) Key() kafka.APIKey { return KeyGetTelemetrySubscriptions }
 
+func (*GetTelemetrySubscriptionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *GetTelemetrySubscriptionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyGetTelemetrySubscriptions, version, body, 2)
@@ -84,6 +86,8 @@ func (v *GetTelemetrySubscriptionsResponse) Default() {
 
 // Key returns KeyGetTelemetrySubscriptions.
 func (*GetTelemetrySubscriptionsResponse) Key() kafka.APIKey { return KeyGetTelemetrySubscriptions }
+
+func (*GetTelemetrySubscriptionsResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *GetTelemetrySubscriptionsResponse) Decode(body []byte, version int16) error {

@@ -30,6 +30,8 @@ func (v *PushTelemetryRequest) Default() {
 // Key returns KeyPushTelemetry.
 func (*PushTelemetryRequest) Key() kafka.APIKey { return KeyPushTelemetry }
 
+func (*PushTelemetryRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *PushTelemetryRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyPushTelemetry, version, body, 2)
@@ -89,6 +91,8 @@ func (v *PushTelemetryResponse) Default() {
 
 // Key returns KeyPushTelemetry.
 func (*PushTelemetryResponse) Key() kafka.APIKey { return KeyPushTelemetry }
+
+func (*PushTelemetryResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *PushTelemetryResponse) Decode(body []byte, version int16) error {

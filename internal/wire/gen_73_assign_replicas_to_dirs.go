@@ -28,6 +28,8 @@ func (v *AssignReplicasToDirsRequest) Default() {
 // Key returns KeyAssignReplicasToDirs.
 func (*AssignReplicasToDirsRequest) Key() kafka.APIKey { return KeyAssignReplicasToDirs }
 
+func (*AssignReplicasToDirsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AssignReplicasToDirsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAssignReplicasToDirs, version, body, 3)
@@ -73,6 +75,7 @@ func (v *AssignReplicasToDirsRequest) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// AssignReplicasToDirsRequestDirectory is one element of AssignReplicasToDirsRequest.Directories.
 type AssignReplicasToDirsRequestDirectory struct {
 	Topics []AssignReplicasToDirsRequestDirectoryTopic
 	ID     [16]byte
@@ -115,6 +118,7 @@ func (v *AssignReplicasToDirsRequestDirectory) append(dst []byte, version int16,
 	return dst
 }
 
+// AssignReplicasToDirsRequestDirectoryTopic is one element of AssignReplicasToDirsRequestDirectory.Topics.
 type AssignReplicasToDirsRequestDirectoryTopic struct {
 	Partitions []AssignReplicasToDirsRequestDirectoryTopicPartition
 	TopicID    [16]byte
@@ -157,6 +161,7 @@ func (v *AssignReplicasToDirsRequestDirectoryTopic) append(dst []byte, version i
 	return dst
 }
 
+// AssignReplicasToDirsRequestDirectoryTopicPartition is one element of AssignReplicasToDirsRequestDirectoryTopic.Partitions.
 type AssignReplicasToDirsRequestDirectoryTopicPartition struct {
 	Partition int32
 }
@@ -208,6 +213,8 @@ func (v *AssignReplicasToDirsResponse) Default() {
 // Key returns KeyAssignReplicasToDirs.
 func (*AssignReplicasToDirsResponse) Key() kafka.APIKey { return KeyAssignReplicasToDirs }
 
+func (*AssignReplicasToDirsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AssignReplicasToDirsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAssignReplicasToDirs, version, body, 3)
@@ -253,6 +260,7 @@ func (v *AssignReplicasToDirsResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// AssignReplicasToDirsResponseDirectory is one element of AssignReplicasToDirsResponse.Directories.
 type AssignReplicasToDirsResponseDirectory struct {
 	Topics []AssignReplicasToDirsResponseDirectoryTopic
 	ID     [16]byte
@@ -295,6 +303,7 @@ func (v *AssignReplicasToDirsResponseDirectory) append(dst []byte, version int16
 	return dst
 }
 
+// AssignReplicasToDirsResponseDirectoryTopic is one element of AssignReplicasToDirsResponseDirectory.Topics.
 type AssignReplicasToDirsResponseDirectoryTopic struct {
 	Partitions []AssignReplicasToDirsResponseDirectoryTopicPartition
 	TopicID    [16]byte
@@ -337,6 +346,7 @@ func (v *AssignReplicasToDirsResponseDirectoryTopic) append(dst []byte, version 
 	return dst
 }
 
+// AssignReplicasToDirsResponseDirectoryTopicPartition is one element of AssignReplicasToDirsResponseDirectoryTopic.Partitions.
 type AssignReplicasToDirsResponseDirectoryTopicPartition struct {
 	Partition int32
 	ErrorCode int16

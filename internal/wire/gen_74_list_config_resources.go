@@ -26,6 +26,8 @@ func (v *ListConfigResourcesRequest) Default() {
 // Key returns KeyListConfigResources.
 func (*ListConfigResourcesRequest) Key() kafka.APIKey { return KeyListConfigResources }
 
+func (*ListConfigResourcesRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListConfigResourcesRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListConfigResources, version, body, 2)
@@ -86,6 +88,8 @@ func (v *ListConfigResourcesResponse) Default() {
 // Key returns KeyListConfigResources.
 func (*ListConfigResourcesResponse) Key() kafka.APIKey { return KeyListConfigResources }
 
+func (*ListConfigResourcesResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ListConfigResourcesResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyListConfigResources, version, body, 15)
@@ -131,6 +135,7 @@ func (v *ListConfigResourcesResponse) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// ListConfigResourcesResponseConfigResource is one element of ListConfigResourcesResponse.ConfigResources.
 type ListConfigResourcesResponseConfigResource struct {
 	Name string
 	Type int8 // since version 1, default 16

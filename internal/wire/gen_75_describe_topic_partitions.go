@@ -28,6 +28,8 @@ func (v *DescribeTopicPartitionsRequest) Default() {
 // Key returns KeyDescribeTopicPartitions.
 func (*DescribeTopicPartitionsRequest) Key() kafka.APIKey { return KeyDescribeTopicPartitions }
 
+func (*DescribeTopicPartitionsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeTopicPartitionsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeTopicPartitions, version, body, 10)
@@ -84,6 +86,7 @@ func (v *DescribeTopicPartitionsRequest) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// DescribeTopicPartitionsRequestTopic is one element of DescribeTopicPartitionsRequest.Topics.
 type DescribeTopicPartitionsRequestTopic struct {
 	Topic string
 }
@@ -114,6 +117,7 @@ func (v *DescribeTopicPartitionsRequestTopic) append(dst []byte, version int16, 
 	return dst
 }
 
+// DescribeTopicPartitionsRequestCursor is the type of DescribeTopicPartitionsRequest.Cursor.
 type DescribeTopicPartitionsRequestCursor struct {
 	Topic     string
 	Partition int32
@@ -167,6 +171,8 @@ func (v *DescribeTopicPartitionsResponse) Default() {
 
 // Key returns KeyDescribeTopicPartitions.
 func (*DescribeTopicPartitionsResponse) Key() kafka.APIKey { return KeyDescribeTopicPartitions }
+
+func (*DescribeTopicPartitionsResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeTopicPartitionsResponse) Decode(body []byte, version int16) error {
@@ -224,6 +230,7 @@ func (v *DescribeTopicPartitionsResponse) append(dst []byte, version int16, flex
 	return dst
 }
 
+// DescribeTopicPartitionsResponseTopic is one element of DescribeTopicPartitionsResponse.Topics.
 type DescribeTopicPartitionsResponseTopic struct {
 	Topic                *string // nil is null
 	Partitions           []DescribeTopicPartitionsResponseTopicPartition
@@ -279,6 +286,7 @@ func (v *DescribeTopicPartitionsResponseTopic) append(dst []byte, version int16,
 	return dst
 }
 
+// DescribeTopicPartitionsResponseTopicPartition is one element of DescribeTopicPartitionsResponseTopic.Partitions.
 type DescribeTopicPartitionsResponseTopicPartition struct {
 	Replicas               []int32
 	ISR                    []int32
@@ -349,6 +357,7 @@ func (v *DescribeTopicPartitionsResponseTopicPartition) append(dst []byte, versi
 	return dst
 }
 
+// DescribeTopicPartitionsResponseNextCursor is the type of DescribeTopicPartitionsResponse.NextCursor.
 type DescribeTopicPartitionsResponseNextCursor struct {
 	Topic     string
 	Partition int32

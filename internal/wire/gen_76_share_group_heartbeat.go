@@ -30,6 +30,8 @@ func (v *ShareGroupHeartbeatRequest) Default() {
 // Key returns KeyShareGroupHeartbeat.
 func (*ShareGroupHeartbeatRequest) Key() kafka.APIKey { return KeyShareGroupHeartbeat }
 
+func (*ShareGroupHeartbeatRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareGroupHeartbeatRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareGroupHeartbeat, version, body, 20)
@@ -98,6 +100,8 @@ func (v *ShareGroupHeartbeatResponse) Default() {
 // Key returns KeyShareGroupHeartbeat.
 func (*ShareGroupHeartbeatResponse) Key() kafka.APIKey { return KeyShareGroupHeartbeat }
 
+func (*ShareGroupHeartbeatResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareGroupHeartbeatResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareGroupHeartbeat, version, body, 15)
@@ -153,6 +157,7 @@ func (v *ShareGroupHeartbeatResponse) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// ShareGroupHeartbeatResponseAssignment is the type of ShareGroupHeartbeatResponse.Assignment.
 type ShareGroupHeartbeatResponseAssignment struct {
 	TopicPartitions []ShareGroupHeartbeatResponseAssignmentTopicPartition
 }
@@ -192,6 +197,7 @@ func (v *ShareGroupHeartbeatResponseAssignment) append(dst []byte, version int16
 	return dst
 }
 
+// ShareGroupHeartbeatResponseAssignmentTopicPartition is one element of ShareGroupHeartbeatResponseAssignment.TopicPartitions.
 type ShareGroupHeartbeatResponseAssignmentTopicPartition struct {
 	Partitions []int32
 	TopicID    [16]byte

@@ -27,6 +27,8 @@ func (v *ShareGroupDescribeRequest) Default() {
 // Key returns KeyShareGroupDescribe.
 func (*ShareGroupDescribeRequest) Key() kafka.APIKey { return KeyShareGroupDescribe }
 
+func (*ShareGroupDescribeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareGroupDescribeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareGroupDescribe, version, body, 20)
@@ -84,6 +86,8 @@ func (v *ShareGroupDescribeResponse) Default() {
 // Key returns KeyShareGroupDescribe.
 func (*ShareGroupDescribeResponse) Key() kafka.APIKey { return KeyShareGroupDescribe }
 
+func (*ShareGroupDescribeResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareGroupDescribeResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareGroupDescribe, version, body, 20)
@@ -127,6 +131,7 @@ func (v *ShareGroupDescribeResponse) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// ShareGroupDescribeResponseGroup is one element of ShareGroupDescribeResponse.Groups.
 type ShareGroupDescribeResponseGroup struct {
 	ErrorMessage         *string // nil is null
 	GroupID              string
@@ -191,6 +196,7 @@ func (v *ShareGroupDescribeResponseGroup) append(dst []byte, version int16, flex
 	return dst
 }
 
+// ShareGroupDescribeResponseGroupMember is one element of ShareGroupDescribeResponseGroup.Members.
 type ShareGroupDescribeResponseGroupMember struct {
 	MemberID             string
 	RackID               *string // nil is null
@@ -242,6 +248,7 @@ func (v *ShareGroupDescribeResponseGroupMember) append(dst []byte, version int16
 	return dst
 }
 
+// ShareGroupDescribeResponseGroupMemberAssignment is the type of ShareGroupDescribeResponseGroupMember.Assignment.
 type ShareGroupDescribeResponseGroupMemberAssignment struct {
 	TopicPartitions []ShareGroupDescribeResponseGroupMemberAssignmentTopicPartition
 }
@@ -281,6 +288,7 @@ func (v *ShareGroupDescribeResponseGroupMemberAssignment) append(dst []byte, ver
 	return dst
 }
 
+// ShareGroupDescribeResponseGroupMemberAssignmentTopicPartition is one element of ShareGroupDescribeResponseGroupMemberAssignment.TopicPartitions.
 type ShareGroupDescribeResponseGroupMemberAssignmentTopicPartition struct {
 	Topic      string
 	Partitions []int32

@@ -37,6 +37,8 @@ func (v *ShareFetchRequest) Default() {
 // Key returns KeyShareFetch.
 func (*ShareFetchRequest) Key() kafka.APIKey { return KeyShareFetch }
 
+func (*ShareFetchRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareFetchRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareFetch, version, body, 7)
@@ -125,6 +127,7 @@ func (v *ShareFetchRequest) append(dst []byte, version int16, flex bool) []byte 
 	return dst
 }
 
+// ShareFetchRequestTopic is one element of ShareFetchRequest.Topics.
 type ShareFetchRequestTopic struct {
 	Partitions []ShareFetchRequestTopicPartition
 	TopicID    [16]byte
@@ -167,6 +170,7 @@ func (v *ShareFetchRequestTopic) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// ShareFetchRequestTopicPartition is one element of ShareFetchRequestTopic.Partitions.
 type ShareFetchRequestTopicPartition struct {
 	AcknowledgementBatches []ShareFetchRequestTopicPartitionAcknowledgementBatch
 	Partition              int32
@@ -216,6 +220,7 @@ func (v *ShareFetchRequestTopicPartition) append(dst []byte, version int16, flex
 	return dst
 }
 
+// ShareFetchRequestTopicPartitionAcknowledgementBatch is one element of ShareFetchRequestTopicPartition.AcknowledgementBatches.
 type ShareFetchRequestTopicPartitionAcknowledgementBatch struct {
 	FirstOffset      int64
 	LastOffset       int64
@@ -255,6 +260,7 @@ func (v *ShareFetchRequestTopicPartitionAcknowledgementBatch) append(dst []byte,
 	return dst
 }
 
+// ShareFetchRequestForgottenTopicsData is one element of ShareFetchRequest.ForgottenTopicsData.
 type ShareFetchRequestForgottenTopicsData struct {
 	Partitions []int32
 	TopicID    [16]byte
@@ -314,6 +320,8 @@ func (v *ShareFetchResponse) Default() {
 
 // Key returns KeyShareFetch.
 func (*ShareFetchResponse) Key() kafka.APIKey { return KeyShareFetch }
+
+func (*ShareFetchResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ShareFetchResponse) Decode(body []byte, version int16) error {
@@ -379,6 +387,7 @@ func (v *ShareFetchResponse) append(dst []byte, version int16, flex bool) []byte
 	return dst
 }
 
+// ShareFetchResponseTopic is one element of ShareFetchResponse.Topics.
 type ShareFetchResponseTopic struct {
 	Partitions []ShareFetchResponseTopicPartition
 	TopicID    [16]byte
@@ -421,6 +430,7 @@ func (v *ShareFetchResponseTopic) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// ShareFetchResponseTopicPartition is one element of ShareFetchResponseTopic.Partitions.
 type ShareFetchResponseTopicPartition struct {
 	ErrorMessage            *string // nil is null
 	AcknowledgeErrorMessage *string // nil is null
@@ -481,6 +491,7 @@ func (v *ShareFetchResponseTopicPartition) append(dst []byte, version int16, fle
 	return dst
 }
 
+// ShareFetchResponseTopicPartitionCurrentLeader is the type of ShareFetchResponseTopicPartition.CurrentLeader.
 type ShareFetchResponseTopicPartitionCurrentLeader struct {
 	LeaderID    int32
 	LeaderEpoch int32
@@ -514,6 +525,7 @@ func (v *ShareFetchResponseTopicPartitionCurrentLeader) append(dst []byte, versi
 	return dst
 }
 
+// ShareFetchResponseTopicPartitionAcquiredRecord is one element of ShareFetchResponseTopicPartition.AcquiredRecords.
 type ShareFetchResponseTopicPartitionAcquiredRecord struct {
 	FirstOffset   int64
 	LastOffset    int64
@@ -550,6 +562,7 @@ func (v *ShareFetchResponseTopicPartitionAcquiredRecord) append(dst []byte, vers
 	return dst
 }
 
+// ShareFetchResponseNodeEndpoint is one element of ShareFetchResponse.NodeEndpoints.
 type ShareFetchResponseNodeEndpoint struct {
 	Host   string
 	Rack   *string // nil is null

@@ -30,6 +30,8 @@ func (v *ShareAcknowledgeRequest) Default() {
 // Key returns KeyShareAcknowledge.
 func (*ShareAcknowledgeRequest) Key() kafka.APIKey { return KeyShareAcknowledge }
 
+func (*ShareAcknowledgeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ShareAcknowledgeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyShareAcknowledge, version, body, 7)
@@ -83,6 +85,7 @@ func (v *ShareAcknowledgeRequest) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// ShareAcknowledgeRequestTopic is one element of ShareAcknowledgeRequest.Topics.
 type ShareAcknowledgeRequestTopic struct {
 	Partitions []ShareAcknowledgeRequestTopicPartition
 	TopicID    [16]byte
@@ -125,6 +128,7 @@ func (v *ShareAcknowledgeRequestTopic) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// ShareAcknowledgeRequestTopicPartition is one element of ShareAcknowledgeRequestTopic.Partitions.
 type ShareAcknowledgeRequestTopicPartition struct {
 	AcknowledgementBatches []ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch
 	Partition              int32
@@ -167,6 +171,7 @@ func (v *ShareAcknowledgeRequestTopicPartition) append(dst []byte, version int16
 	return dst
 }
 
+// ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch is one element of ShareAcknowledgeRequestTopicPartition.AcknowledgementBatches.
 type ShareAcknowledgeRequestTopicPartitionAcknowledgementBatch struct {
 	FirstOffset      int64
 	LastOffset       int64
@@ -229,6 +234,8 @@ func (v *ShareAcknowledgeResponse) Default() {
 
 // Key returns KeyShareAcknowledge.
 func (*ShareAcknowledgeResponse) Key() kafka.APIKey { return KeyShareAcknowledge }
+
+func (*ShareAcknowledgeResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *ShareAcknowledgeResponse) Decode(body []byte, version int16) error {
@@ -294,6 +301,7 @@ func (v *ShareAcknowledgeResponse) append(dst []byte, version int16, flex bool) 
 	return dst
 }
 
+// ShareAcknowledgeResponseTopic is one element of ShareAcknowledgeResponse.Topics.
 type ShareAcknowledgeResponseTopic struct {
 	Partitions []ShareAcknowledgeResponseTopicPartition
 	TopicID    [16]byte
@@ -336,6 +344,7 @@ func (v *ShareAcknowledgeResponseTopic) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// ShareAcknowledgeResponseTopicPartition is one element of ShareAcknowledgeResponseTopic.Partitions.
 type ShareAcknowledgeResponseTopicPartition struct {
 	ErrorMessage  *string // nil is null
 	Partition     int32
@@ -375,6 +384,7 @@ func (v *ShareAcknowledgeResponseTopicPartition) append(dst []byte, version int1
 	return dst
 }
 
+// ShareAcknowledgeResponseTopicPartitionCurrentLeader is the type of ShareAcknowledgeResponseTopicPartition.CurrentLeader.
 type ShareAcknowledgeResponseTopicPartitionCurrentLeader struct {
 	LeaderID    int32
 	LeaderEpoch int32
@@ -408,6 +418,7 @@ func (v *ShareAcknowledgeResponseTopicPartitionCurrentLeader) append(dst []byte,
 	return dst
 }
 
+// ShareAcknowledgeResponseNodeEndpoint is one element of ShareAcknowledgeResponse.NodeEndpoints.
 type ShareAcknowledgeResponseNodeEndpoint struct {
 	Host   string
 	Rack   *string // nil is null

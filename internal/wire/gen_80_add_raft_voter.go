@@ -31,6 +31,8 @@ func (v *AddRaftVoterRequest) Default() {
 // Key returns KeyAddRaftVoter.
 func (*AddRaftVoterRequest) Key() kafka.APIKey { return KeyAddRaftVoter }
 
+func (*AddRaftVoterRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AddRaftVoterRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAddRaftVoter, version, body, 10)
@@ -86,6 +88,7 @@ func (v *AddRaftVoterRequest) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// AddRaftVoterRequestListener is one element of AddRaftVoterRequest.Listeners.
 type AddRaftVoterRequestListener struct {
 	Name string
 	Host string
@@ -142,6 +145,8 @@ func (v *AddRaftVoterResponse) Default() {
 
 // Key returns KeyAddRaftVoter.
 func (*AddRaftVoterResponse) Key() kafka.APIKey { return KeyAddRaftVoter }
+
+func (*AddRaftVoterResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *AddRaftVoterResponse) Decode(body []byte, version int16) error {

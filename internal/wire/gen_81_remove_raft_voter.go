@@ -28,6 +28,8 @@ func (v *RemoveRaftVoterRequest) Default() {
 // Key returns KeyRemoveRaftVoter.
 func (*RemoveRaftVoterRequest) Key() kafka.APIKey { return KeyRemoveRaftVoter }
 
+func (*RemoveRaftVoterRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *RemoveRaftVoterRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyRemoveRaftVoter, version, body, 2)
@@ -84,6 +86,8 @@ func (v *RemoveRaftVoterResponse) Default() {
 
 // Key returns KeyRemoveRaftVoter.
 func (*RemoveRaftVoterResponse) Key() kafka.APIKey { return KeyRemoveRaftVoter }
+
+func (*RemoveRaftVoterResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *RemoveRaftVoterResponse) Decode(body []byte, version int16) error {

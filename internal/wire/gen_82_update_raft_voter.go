@@ -31,6 +31,8 @@ func (v *UpdateRaftVoterRequest) Default() {
 // Key returns KeyUpdateRaftVoter.
 func (*UpdateRaftVoterRequest) Key() kafka.APIKey { return KeyUpdateRaftVoter }
 
+func (*UpdateRaftVoterRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateRaftVoterRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUpdateRaftVoter, version, body, 10)
@@ -82,6 +84,7 @@ func (v *UpdateRaftVoterRequest) append(dst []byte, version int16, flex bool) []
 	return dst
 }
 
+// UpdateRaftVoterRequestListener is one element of UpdateRaftVoterRequest.Listeners.
 type UpdateRaftVoterRequestListener struct {
 	Name string
 	Host string
@@ -118,6 +121,7 @@ func (v *UpdateRaftVoterRequestListener) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// UpdateRaftVoterRequestKRaftVersionFeature is the type of UpdateRaftVoterRequest.KRaftVersionFeature.
 type UpdateRaftVoterRequestKRaftVersionFeature struct {
 	MinSupportedVersion int16
 	MaxSupportedVersion int16
@@ -171,6 +175,8 @@ func (v *UpdateRaftVoterResponse) Default() {
 
 // Key returns KeyUpdateRaftVoter.
 func (*UpdateRaftVoterResponse) Key() kafka.APIKey { return KeyUpdateRaftVoter }
+
+func (*UpdateRaftVoterResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *UpdateRaftVoterResponse) Decode(body []byte, version int16) error {
@@ -230,6 +236,7 @@ func (v *UpdateRaftVoterResponse) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// UpdateRaftVoterResponseCurrentLeader is the type of UpdateRaftVoterResponse.CurrentLeader.
 type UpdateRaftVoterResponseCurrentLeader struct {
 	Host        string
 	LeaderID    int32 // default -1

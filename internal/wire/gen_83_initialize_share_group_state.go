@@ -27,6 +27,8 @@ func (v *InitializeShareGroupStateRequest) Default() {
 // Key returns KeyInitializeShareGroupState.
 func (*InitializeShareGroupStateRequest) Key() kafka.APIKey { return KeyInitializeShareGroupState }
 
+func (*InitializeShareGroupStateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *InitializeShareGroupStateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyInitializeShareGroupState, version, body, 3)
@@ -70,6 +72,7 @@ func (v *InitializeShareGroupStateRequest) append(dst []byte, version int16, fle
 	return dst
 }
 
+// InitializeShareGroupStateRequestTopic is one element of InitializeShareGroupStateRequest.Topics.
 type InitializeShareGroupStateRequestTopic struct {
 	Partitions []InitializeShareGroupStateRequestTopicPartition
 	TopicID    [16]byte
@@ -112,6 +115,7 @@ func (v *InitializeShareGroupStateRequestTopic) append(dst []byte, version int16
 	return dst
 }
 
+// InitializeShareGroupStateRequestTopicPartition is one element of InitializeShareGroupStateRequestTopic.Partitions.
 type InitializeShareGroupStateRequestTopicPartition struct {
 	StartOffset int64
 	Partition   int32
@@ -167,6 +171,8 @@ func (v *InitializeShareGroupStateResponse) Default() {
 // Key returns KeyInitializeShareGroupState.
 func (*InitializeShareGroupStateResponse) Key() kafka.APIKey { return KeyInitializeShareGroupState }
 
+func (*InitializeShareGroupStateResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *InitializeShareGroupStateResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyInitializeShareGroupState, version, body, 6)
@@ -208,6 +214,7 @@ func (v *InitializeShareGroupStateResponse) append(dst []byte, version int16, fl
 	return dst
 }
 
+// InitializeShareGroupStateResponseTopic is one element of InitializeShareGroupStateResponse.Topics.
 type InitializeShareGroupStateResponseTopic struct {
 	Partitions []InitializeShareGroupStateResponseTopicPartition
 	TopicID    [16]byte
@@ -250,6 +257,7 @@ func (v *InitializeShareGroupStateResponseTopic) append(dst []byte, version int1
 	return dst
 }
 
+// InitializeShareGroupStateResponseTopicPartition is one element of InitializeShareGroupStateResponseTopic.Partitions.
 type InitializeShareGroupStateResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

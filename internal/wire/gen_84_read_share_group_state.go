@@ -27,6 +27,8 @@ func (v *ReadShareGroupStateRequest) Default() {
 // Key returns KeyReadShareGroupState.
 func (*ReadShareGroupStateRequest) Key() kafka.APIKey { return KeyReadShareGroupState }
 
+func (*ReadShareGroupStateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ReadShareGroupStateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyReadShareGroupState, version, body, 3)
@@ -70,6 +72,7 @@ func (v *ReadShareGroupStateRequest) append(dst []byte, version int16, flex bool
 	return dst
 }
 
+// ReadShareGroupStateRequestTopic is one element of ReadShareGroupStateRequest.Topics.
 type ReadShareGroupStateRequestTopic struct {
 	Partitions []ReadShareGroupStateRequestTopicPartition
 	TopicID    [16]byte
@@ -112,6 +115,7 @@ func (v *ReadShareGroupStateRequestTopic) append(dst []byte, version int16, flex
 	return dst
 }
 
+// ReadShareGroupStateRequestTopicPartition is one element of ReadShareGroupStateRequestTopic.Partitions.
 type ReadShareGroupStateRequestTopicPartition struct {
 	Partition   int32
 	LeaderEpoch int32
@@ -164,6 +168,8 @@ func (v *ReadShareGroupStateResponse) Default() {
 // Key returns KeyReadShareGroupState.
 func (*ReadShareGroupStateResponse) Key() kafka.APIKey { return KeyReadShareGroupState }
 
+func (*ReadShareGroupStateResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ReadShareGroupStateResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyReadShareGroupState, version, body, 5)
@@ -205,6 +211,7 @@ func (v *ReadShareGroupStateResponse) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// ReadShareGroupStateResponseTopic is one element of ReadShareGroupStateResponse.Topics.
 type ReadShareGroupStateResponseTopic struct {
 	Partitions []ReadShareGroupStateResponseTopicPartition
 	TopicID    [16]byte
@@ -247,6 +254,7 @@ func (v *ReadShareGroupStateResponseTopic) append(dst []byte, version int16, fle
 	return dst
 }
 
+// ReadShareGroupStateResponseTopicPartition is one element of ReadShareGroupStateResponseTopic.Partitions.
 type ReadShareGroupStateResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	StartOffset  int64
@@ -301,6 +309,7 @@ func (v *ReadShareGroupStateResponseTopicPartition) append(dst []byte, version i
 	return dst
 }
 
+// ReadShareGroupStateResponseTopicPartitionStateBatch is one element of ReadShareGroupStateResponseTopicPartition.StateBatches.
 type ReadShareGroupStateResponseTopicPartitionStateBatch struct {
 	FirstOffset   int64
 	LastOffset    int64

@@ -27,6 +27,8 @@ func (v *WriteShareGroupStateRequest) Default() {
 // Key returns KeyWriteShareGroupState.
 func (*WriteShareGroupStateRequest) Key() kafka.APIKey { return KeyWriteShareGroupState }
 
+func (*WriteShareGroupStateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *WriteShareGroupStateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyWriteShareGroupState, version, body, 3)
@@ -70,6 +72,7 @@ func (v *WriteShareGroupStateRequest) append(dst []byte, version int16, flex boo
 	return dst
 }
 
+// WriteShareGroupStateRequestTopic is one element of WriteShareGroupStateRequest.Topics.
 type WriteShareGroupStateRequestTopic struct {
 	Partitions []WriteShareGroupStateRequestTopicPartition
 	TopicID    [16]byte
@@ -112,6 +115,7 @@ func (v *WriteShareGroupStateRequestTopic) append(dst []byte, version int16, fle
 	return dst
 }
 
+// WriteShareGroupStateRequestTopicPartition is one element of WriteShareGroupStateRequestTopic.Partitions.
 type WriteShareGroupStateRequestTopicPartition struct {
 	StartOffset           int64
 	StateBatches          []WriteShareGroupStateRequestTopicPartitionStateBatch
@@ -171,6 +175,7 @@ func (v *WriteShareGroupStateRequestTopicPartition) append(dst []byte, version i
 	return dst
 }
 
+// WriteShareGroupStateRequestTopicPartitionStateBatch is one element of WriteShareGroupStateRequestTopicPartition.StateBatches.
 type WriteShareGroupStateRequestTopicPartitionStateBatch struct {
 	FirstOffset   int64
 	LastOffset    int64
@@ -229,6 +234,8 @@ func (v *WriteShareGroupStateResponse) Default() {
 // Key returns KeyWriteShareGroupState.
 func (*WriteShareGroupStateResponse) Key() kafka.APIKey { return KeyWriteShareGroupState }
 
+func (*WriteShareGroupStateResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *WriteShareGroupStateResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyWriteShareGroupState, version, body, 6)
@@ -270,6 +277,7 @@ func (v *WriteShareGroupStateResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// WriteShareGroupStateResponseTopic is one element of WriteShareGroupStateResponse.Topics.
 type WriteShareGroupStateResponseTopic struct {
 	Partitions []WriteShareGroupStateResponseTopicPartition
 	TopicID    [16]byte
@@ -312,6 +320,7 @@ func (v *WriteShareGroupStateResponseTopic) append(dst []byte, version int16, fl
 	return dst
 }
 
+// WriteShareGroupStateResponseTopicPartition is one element of WriteShareGroupStateResponseTopic.Partitions.
 type WriteShareGroupStateResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

@@ -27,6 +27,8 @@ func (v *DeleteShareGroupStateRequest) Default() {
 // Key returns KeyDeleteShareGroupState.
 func (*DeleteShareGroupStateRequest) Key() kafka.APIKey { return KeyDeleteShareGroupState }
 
+func (*DeleteShareGroupStateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteShareGroupStateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteShareGroupState, version, body, 3)
@@ -70,6 +72,7 @@ func (v *DeleteShareGroupStateRequest) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// DeleteShareGroupStateRequestTopic is one element of DeleteShareGroupStateRequest.Topics.
 type DeleteShareGroupStateRequestTopic struct {
 	Partitions []DeleteShareGroupStateRequestTopicPartition
 	TopicID    [16]byte
@@ -112,6 +115,7 @@ func (v *DeleteShareGroupStateRequestTopic) append(dst []byte, version int16, fl
 	return dst
 }
 
+// DeleteShareGroupStateRequestTopicPartition is one element of DeleteShareGroupStateRequestTopic.Partitions.
 type DeleteShareGroupStateRequestTopicPartition struct {
 	Partition int32
 }
@@ -161,6 +165,8 @@ func (v *DeleteShareGroupStateResponse) Default() {
 // Key returns KeyDeleteShareGroupState.
 func (*DeleteShareGroupStateResponse) Key() kafka.APIKey { return KeyDeleteShareGroupState }
 
+func (*DeleteShareGroupStateResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteShareGroupStateResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteShareGroupState, version, body, 6)
@@ -202,6 +208,7 @@ func (v *DeleteShareGroupStateResponse) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// DeleteShareGroupStateResponseTopic is one element of DeleteShareGroupStateResponse.Topics.
 type DeleteShareGroupStateResponseTopic struct {
 	Partitions []DeleteShareGroupStateResponseTopicPartition
 	TopicID    [16]byte
@@ -244,6 +251,7 @@ func (v *DeleteShareGroupStateResponseTopic) append(dst []byte, version int16, f
 	return dst
 }
 
+// DeleteShareGroupStateResponseTopicPartition is one element of DeleteShareGroupStateResponseTopic.Partitions.
 type DeleteShareGroupStateResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

@@ -27,6 +27,8 @@ func (v *ReadShareGroupStateSummaryRequest) Default() {
 // Key returns KeyReadShareGroupStateSummary.
 func (*ReadShareGroupStateSummaryRequest) Key() kafka.APIKey { return KeyReadShareGroupStateSummary }
 
+func (*ReadShareGroupStateSummaryRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ReadShareGroupStateSummaryRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyReadShareGroupStateSummary, version, body, 3)
@@ -70,6 +72,7 @@ func (v *ReadShareGroupStateSummaryRequest) append(dst []byte, version int16, fl
 	return dst
 }
 
+// ReadShareGroupStateSummaryRequestTopic is one element of ReadShareGroupStateSummaryRequest.Topics.
 type ReadShareGroupStateSummaryRequestTopic struct {
 	Partitions []ReadShareGroupStateSummaryRequestTopicPartition
 	TopicID    [16]byte
@@ -112,6 +115,7 @@ func (v *ReadShareGroupStateSummaryRequestTopic) append(dst []byte, version int1
 	return dst
 }
 
+// ReadShareGroupStateSummaryRequestTopicPartition is one element of ReadShareGroupStateSummaryRequestTopic.Partitions.
 type ReadShareGroupStateSummaryRequestTopicPartition struct {
 	Partition   int32
 	LeaderEpoch int32
@@ -164,6 +168,8 @@ func (v *ReadShareGroupStateSummaryResponse) Default() {
 // Key returns KeyReadShareGroupStateSummary.
 func (*ReadShareGroupStateSummaryResponse) Key() kafka.APIKey { return KeyReadShareGroupStateSummary }
 
+func (*ReadShareGroupStateSummaryResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *ReadShareGroupStateSummaryResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyReadShareGroupStateSummary, version, body, 4)
@@ -205,6 +211,7 @@ func (v *ReadShareGroupStateSummaryResponse) append(dst []byte, version int16, f
 	return dst
 }
 
+// ReadShareGroupStateSummaryResponseTopic is one element of ReadShareGroupStateSummaryResponse.Topics.
 type ReadShareGroupStateSummaryResponseTopic struct {
 	Partitions []ReadShareGroupStateSummaryResponseTopicPartition
 	TopicID    [16]byte
@@ -247,6 +254,7 @@ func (v *ReadShareGroupStateSummaryResponseTopic) append(dst []byte, version int
 	return dst
 }
 
+// ReadShareGroupStateSummaryResponseTopicPartition is one element of ReadShareGroupStateSummaryResponseTopic.Partitions.
 type ReadShareGroupStateSummaryResponseTopicPartition struct {
 	ErrorMessage          *string // nil is null
 	StartOffset           int64

@@ -42,6 +42,8 @@ func (v *StreamsGroupHeartbeatRequest) Default() {
 // Key returns KeyStreamsGroupHeartbeat.
 func (*StreamsGroupHeartbeatRequest) Key() kafka.APIKey { return KeyStreamsGroupHeartbeat }
 
+func (*StreamsGroupHeartbeatRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupHeartbeatRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStreamsGroupHeartbeat, version, body, 25)
@@ -182,6 +184,7 @@ func (v *StreamsGroupHeartbeatRequest) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// StreamsGroupHeartbeatRequestTopology is the type of StreamsGroupHeartbeatRequest.Topology.
 type StreamsGroupHeartbeatRequestTopology struct {
 	Subtopologies []StreamsGroupHeartbeatRequestTopologySubtopology
 	Epoch         int32
@@ -224,6 +227,7 @@ func (v *StreamsGroupHeartbeatRequestTopology) append(dst []byte, version int16,
 	return dst
 }
 
+// StreamsGroupHeartbeatRequestTopologySubtopology is one element of StreamsGroupHeartbeatRequestTopology.Subtopologies.
 type StreamsGroupHeartbeatRequestTopologySubtopology struct {
 	SubtopologyID           string
 	SourceTopics            []string
@@ -308,6 +312,7 @@ func (v *StreamsGroupHeartbeatRequestTopologySubtopology) append(dst []byte, ver
 	return dst
 }
 
+// StreamsGroupHeartbeatRequestTopologySubtopologyCopartitionGroup is one element of StreamsGroupHeartbeatRequestTopologySubtopology.CopartitionGroups.
 type StreamsGroupHeartbeatRequestTopologySubtopologyCopartitionGroup struct {
 	SourceTopics            []int16
 	SourceTopicRegex        []int16
@@ -353,6 +358,7 @@ func (v *StreamsGroupHeartbeatRequestTopologySubtopologyCopartitionGroup) append
 	return dst
 }
 
+// StreamsGroupHeartbeatRequestUserEndpoint is the type of StreamsGroupHeartbeatRequest.UserEndpoint.
 type StreamsGroupHeartbeatRequestUserEndpoint struct {
 	Host string
 	Port uint16
@@ -386,6 +392,7 @@ func (v *StreamsGroupHeartbeatRequestUserEndpoint) append(dst []byte, version in
 	return dst
 }
 
+// StreamsGroupHeartbeatRequestClientTag is one element of StreamsGroupHeartbeatRequest.ClientTags.
 type StreamsGroupHeartbeatRequestClientTag struct {
 	Key   string
 	Value string
@@ -450,6 +457,8 @@ func (v *StreamsGroupHeartbeatResponse) Default() {
 
 // Key returns KeyStreamsGroupHeartbeat.
 func (*StreamsGroupHeartbeatResponse) Key() kafka.APIKey { return KeyStreamsGroupHeartbeat }
+
+func (*StreamsGroupHeartbeatResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupHeartbeatResponse) Decode(body []byte, version int16) error {
@@ -554,6 +563,7 @@ func (v *StreamsGroupHeartbeatResponse) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// StreamsGroupHeartbeatResponseStatus is one element of StreamsGroupHeartbeatResponse.Status.
 type StreamsGroupHeartbeatResponseStatus struct {
 	StatusDetail string
 	StatusCode   int8
@@ -587,6 +597,7 @@ func (v *StreamsGroupHeartbeatResponseStatus) append(dst []byte, version int16, 
 	return dst
 }
 
+// StreamsGroupHeartbeatResponsePartitionsByUserEndpoint is one element of StreamsGroupHeartbeatResponse.PartitionsByUserEndpoint.
 type StreamsGroupHeartbeatResponsePartitionsByUserEndpoint struct {
 	UserEndpoint      Endpoint
 	ActivePartitions  []StreamsGroupHeartbeatResponsePartitionsByUserEndpointActivePartition
@@ -641,6 +652,7 @@ func (v *StreamsGroupHeartbeatResponsePartitionsByUserEndpoint) append(dst []byt
 	return dst
 }
 
+// StreamsGroupHeartbeatResponsePartitionsByUserEndpointActivePartition is one element of StreamsGroupHeartbeatResponsePartitionsByUserEndpoint.ActivePartitions.
 type StreamsGroupHeartbeatResponsePartitionsByUserEndpointActivePartition struct {
 	Topic      string
 	Partitions []int32
@@ -677,6 +689,7 @@ func (v *StreamsGroupHeartbeatResponsePartitionsByUserEndpointActivePartition) a
 	return dst
 }
 
+// StreamsGroupHeartbeatResponsePartitionsByUserEndpointStandbyPartition is one element of StreamsGroupHeartbeatResponsePartitionsByUserEndpoint.StandbyPartitions.
 type StreamsGroupHeartbeatResponsePartitionsByUserEndpointStandbyPartition struct {
 	Topic      string
 	Partitions []int32
@@ -713,6 +726,7 @@ func (v *StreamsGroupHeartbeatResponsePartitionsByUserEndpointStandbyPartition) 
 	return dst
 }
 
+// TaskIDs is part of several messages.
 type TaskIDs struct {
 	SubtopologyID string
 	Partitions    []int32
@@ -749,6 +763,7 @@ func (v *TaskIDs) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// TopicInfo is part of several messages.
 type TopicInfo struct {
 	Topic             string
 	Configs           []TopicInfoConfig
@@ -797,6 +812,7 @@ func (v *TopicInfo) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// TopicInfoConfig is one element of TopicInfo.Configs.
 type TopicInfoConfig struct {
 	Key   string
 	Value string
@@ -830,6 +846,7 @@ func (v *TopicInfoConfig) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// Endpoint is part of several messages.
 type Endpoint struct {
 	Host string
 	Port uint16
@@ -863,6 +880,7 @@ func (v *Endpoint) append(dst []byte, version int16, flex bool) []byte {
 	return dst
 }
 
+// TaskOffset is part of several messages.
 type TaskOffset struct {
 	SubtopologyID string
 	Offset        int64

@@ -27,6 +27,8 @@ func (v *StreamsGroupDescribeRequest) Default() {
 // Key returns KeyStreamsGroupDescribe.
 func (*StreamsGroupDescribeRequest) Key() kafka.APIKey { return KeyStreamsGroupDescribe }
 
+func (*StreamsGroupDescribeRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupDescribeRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStreamsGroupDescribe, version, body, 20)
@@ -84,6 +86,8 @@ func (v *StreamsGroupDescribeResponse) Default() {
 // Key returns KeyStreamsGroupDescribe.
 func (*StreamsGroupDescribeResponse) Key() kafka.APIKey { return KeyStreamsGroupDescribe }
 
+func (*StreamsGroupDescribeResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupDescribeResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStreamsGroupDescribe, version, body, 24)
@@ -127,6 +131,7 @@ func (v *StreamsGroupDescribeResponse) append(dst []byte, version int16, flex bo
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroup is one element of StreamsGroupDescribeResponse.Groups.
 type StreamsGroupDescribeResponseGroup struct {
 	ErrorMessage         *string // nil is null
 	Group                string
@@ -202,6 +207,7 @@ func (v *StreamsGroupDescribeResponseGroup) append(dst []byte, version int16, fl
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroupTopology is the type of StreamsGroupDescribeResponseGroup.Topology.
 type StreamsGroupDescribeResponseGroupTopology struct {
 	Subtopologies []StreamsGroupDescribeResponseGroupTopologySubtopology // nil is null
 	Epoch         int32
@@ -244,6 +250,7 @@ func (v *StreamsGroupDescribeResponseGroupTopology) append(dst []byte, version i
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroupTopologySubtopology is one element of StreamsGroupDescribeResponseGroupTopology.Subtopologies.
 type StreamsGroupDescribeResponseGroupTopologySubtopology struct {
 	SubtopologyID           string
 	SourceTopics            []string
@@ -310,6 +317,7 @@ func (v *StreamsGroupDescribeResponseGroupTopologySubtopology) append(dst []byte
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroupMember is one element of StreamsGroupDescribeResponseGroup.Members.
 type StreamsGroupDescribeResponseGroupMember struct {
 	MemberID         string
 	InstanceID       *string // nil is null
@@ -420,6 +428,7 @@ func (v *StreamsGroupDescribeResponseGroupMember) append(dst []byte, version int
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroupMemberUserEndpoint is the type of StreamsGroupDescribeResponseGroupMember.UserEndpoint.
 type StreamsGroupDescribeResponseGroupMemberUserEndpoint struct {
 	Host string
 	Port uint16
@@ -453,6 +462,7 @@ func (v *StreamsGroupDescribeResponseGroupMemberUserEndpoint) append(dst []byte,
 	return dst
 }
 
+// StreamsGroupDescribeResponseGroupMemberClientTag is one element of StreamsGroupDescribeResponseGroupMember.ClientTags.
 type StreamsGroupDescribeResponseGroupMemberClientTag struct {
 	Key   string
 	Value string
@@ -486,6 +496,7 @@ func (v *StreamsGroupDescribeResponseGroupMemberClientTag) append(dst []byte, ve
 	return dst
 }
 
+// StreamsAssignment is part of several messages.
 type StreamsAssignment struct {
 	ActiveTasks  []TaskIDs
 	StandbyTasks []TaskIDs

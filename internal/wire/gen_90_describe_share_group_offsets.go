@@ -26,6 +26,8 @@ func (v *DescribeShareGroupOffsetsRequest) Default() {
 // Key returns KeyDescribeShareGroupOffsets.
 func (*DescribeShareGroupOffsetsRequest) Key() kafka.APIKey { return KeyDescribeShareGroupOffsets }
 
+func (*DescribeShareGroupOffsetsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeShareGroupOffsetsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeShareGroupOffsets, version, body, 17)
@@ -67,6 +69,7 @@ func (v *DescribeShareGroupOffsetsRequest) append(dst []byte, version int16, fle
 	return dst
 }
 
+// DescribeShareGroupOffsetsRequestGroup is one element of DescribeShareGroupOffsetsRequest.Groups.
 type DescribeShareGroupOffsetsRequestGroup struct {
 	GroupID string
 	Topics  []DescribeShareGroupOffsetsRequestGroupTopic // nil is null
@@ -109,6 +112,7 @@ func (v *DescribeShareGroupOffsetsRequestGroup) append(dst []byte, version int16
 	return dst
 }
 
+// DescribeShareGroupOffsetsRequestGroupTopic is one element of DescribeShareGroupOffsetsRequestGroup.Topics.
 type DescribeShareGroupOffsetsRequestGroupTopic struct {
 	Topic      string
 	Partitions []int32
@@ -165,6 +169,8 @@ func (v *DescribeShareGroupOffsetsResponse) Default() {
 // Key returns KeyDescribeShareGroupOffsets.
 func (*DescribeShareGroupOffsetsResponse) Key() kafka.APIKey { return KeyDescribeShareGroupOffsets }
 
+func (*DescribeShareGroupOffsetsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DescribeShareGroupOffsetsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDescribeShareGroupOffsets, version, body, 15)
@@ -208,6 +214,7 @@ func (v *DescribeShareGroupOffsetsResponse) append(dst []byte, version int16, fl
 	return dst
 }
 
+// DescribeShareGroupOffsetsResponseGroup is one element of DescribeShareGroupOffsetsResponse.Groups.
 type DescribeShareGroupOffsetsResponseGroup struct {
 	GroupID      string
 	Topics       []DescribeShareGroupOffsetsResponseGroupTopic
@@ -256,6 +263,7 @@ func (v *DescribeShareGroupOffsetsResponseGroup) append(dst []byte, version int1
 	return dst
 }
 
+// DescribeShareGroupOffsetsResponseGroupTopic is one element of DescribeShareGroupOffsetsResponseGroup.Topics.
 type DescribeShareGroupOffsetsResponseGroupTopic struct {
 	Topic      string
 	Partitions []DescribeShareGroupOffsetsResponseGroupTopicPartition
@@ -301,6 +309,7 @@ func (v *DescribeShareGroupOffsetsResponseGroupTopic) append(dst []byte, version
 	return dst
 }
 
+// DescribeShareGroupOffsetsResponseGroupTopicPartition is one element of DescribeShareGroupOffsetsResponseGroupTopic.Partitions.
 type DescribeShareGroupOffsetsResponseGroupTopicPartition struct {
 	StartOffset  int64
 	Lag          int64   // since version 1, default -1

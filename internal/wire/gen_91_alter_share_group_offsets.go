@@ -27,6 +27,8 @@ func (v *AlterShareGroupOffsetsRequest) Default() {
 // Key returns KeyAlterShareGroupOffsets.
 func (*AlterShareGroupOffsetsRequest) Key() kafka.APIKey { return KeyAlterShareGroupOffsets }
 
+func (*AlterShareGroupOffsetsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterShareGroupOffsetsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterShareGroupOffsets, version, body, 17)
@@ -70,6 +72,7 @@ func (v *AlterShareGroupOffsetsRequest) append(dst []byte, version int16, flex b
 	return dst
 }
 
+// AlterShareGroupOffsetsRequestTopic is one element of AlterShareGroupOffsetsRequest.Topics.
 type AlterShareGroupOffsetsRequestTopic struct {
 	Topic      string
 	Partitions []AlterShareGroupOffsetsRequestTopicPartition
@@ -112,6 +115,7 @@ func (v *AlterShareGroupOffsetsRequestTopic) append(dst []byte, version int16, f
 	return dst
 }
 
+// AlterShareGroupOffsetsRequestTopicPartition is one element of AlterShareGroupOffsetsRequestTopic.Partitions.
 type AlterShareGroupOffsetsRequestTopicPartition struct {
 	StartOffset int64
 	Partition   int32
@@ -167,6 +171,8 @@ func (v *AlterShareGroupOffsetsResponse) Default() {
 // Key returns KeyAlterShareGroupOffsets.
 func (*AlterShareGroupOffsetsResponse) Key() kafka.APIKey { return KeyAlterShareGroupOffsets }
 
+func (*AlterShareGroupOffsetsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *AlterShareGroupOffsetsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyAlterShareGroupOffsets, version, body, 6)
@@ -214,6 +220,7 @@ func (v *AlterShareGroupOffsetsResponse) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// AlterShareGroupOffsetsResponseTopic is one element of AlterShareGroupOffsetsResponse.Topics.
 type AlterShareGroupOffsetsResponseTopic struct {
 	Topic      string
 	Partitions []AlterShareGroupOffsetsResponseTopicPartition
@@ -259,6 +266,7 @@ func (v *AlterShareGroupOffsetsResponseTopic) append(dst []byte, version int16, 
 	return dst
 }
 
+// AlterShareGroupOffsetsResponseTopicPartition is one element of AlterShareGroupOffsetsResponseTopic.Partitions.
 type AlterShareGroupOffsetsResponseTopicPartition struct {
 	ErrorMessage *string // nil is null
 	Partition    int32

@@ -27,6 +27,8 @@ func (v *DeleteShareGroupOffsetsRequest) Default() {
 // Key returns KeyDeleteShareGroupOffsets.
 func (*DeleteShareGroupOffsetsRequest) Key() kafka.APIKey { return KeyDeleteShareGroupOffsets }
 
+func (*DeleteShareGroupOffsetsRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteShareGroupOffsetsRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteShareGroupOffsets, version, body, 10)
@@ -70,6 +72,7 @@ func (v *DeleteShareGroupOffsetsRequest) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// DeleteShareGroupOffsetsRequestTopic is one element of DeleteShareGroupOffsetsRequest.Topics.
 type DeleteShareGroupOffsetsRequestTopic struct {
 	Topic string
 }
@@ -122,6 +125,8 @@ func (v *DeleteShareGroupOffsetsResponse) Default() {
 // Key returns KeyDeleteShareGroupOffsets.
 func (*DeleteShareGroupOffsetsResponse) Key() kafka.APIKey { return KeyDeleteShareGroupOffsets }
 
+func (*DeleteShareGroupOffsetsResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *DeleteShareGroupOffsetsResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyDeleteShareGroupOffsets, version, body, 5)
@@ -169,6 +174,7 @@ func (v *DeleteShareGroupOffsetsResponse) append(dst []byte, version int16, flex
 	return dst
 }
 
+// DeleteShareGroupOffsetsResponseTopic is one element of DeleteShareGroupOffsetsResponse.Topics.
 type DeleteShareGroupOffsetsResponseTopic struct {
 	Topic        string
 	ErrorMessage *string // nil is null

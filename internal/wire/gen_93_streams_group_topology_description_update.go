@@ -31,6 +31,8 @@ func (*StreamsGroupTopologyDescriptionUpdateRequest) Key() kafka.APIKey {
 	return KeyStreamsGroupTopologyDescriptionUpdate
 }
 
+func (*StreamsGroupTopologyDescriptionUpdateRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupTopologyDescriptionUpdateRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStreamsGroupTopologyDescriptionUpdate, version, body, 22)
@@ -92,6 +94,8 @@ func (*StreamsGroupTopologyDescriptionUpdateResponse) Key() kafka.APIKey {
 	return KeyStreamsGroupTopologyDescriptionUpdate
 }
 
+func (*StreamsGroupTopologyDescriptionUpdateResponse) isResponse() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *StreamsGroupTopologyDescriptionUpdateResponse) Decode(body []byte, version int16) error {
 	r, err := begin(KeyStreamsGroupTopologyDescriptionUpdate, version, body, 2)
@@ -128,6 +132,7 @@ func (v *StreamsGroupTopologyDescriptionUpdateResponse) append(dst []byte, versi
 	return dst
 }
 
+// TopologyDescription is part of several messages.
 type TopologyDescription struct {
 	Subtopologies []TopologyDescriptionSubtopology
 	GlobalStores  []TopologyDescriptionGlobalStore
@@ -179,6 +184,7 @@ func (v *TopologyDescription) append(dst []byte, version int16, flex bool) []byt
 	return dst
 }
 
+// TopologyDescriptionSubtopology is part of several messages.
 type TopologyDescriptionSubtopology struct {
 	SubtopologyID string
 	Nodes         []TopologyDescriptionNode
@@ -221,6 +227,7 @@ func (v *TopologyDescriptionSubtopology) append(dst []byte, version int16, flex 
 	return dst
 }
 
+// TopologyDescriptionNode is part of several messages.
 type TopologyDescriptionNode struct {
 	Name         string
 	SourceTopics []string
@@ -275,6 +282,7 @@ func (v *TopologyDescriptionNode) append(dst []byte, version int16, flex bool) [
 	return dst
 }
 
+// TopologyDescriptionGlobalStore is part of several messages.
 type TopologyDescriptionGlobalStore struct {
 	Source    TopologyDescriptionNode
 	Processor TopologyDescriptionNode

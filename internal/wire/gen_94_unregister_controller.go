@@ -26,6 +26,8 @@ func (v *UnregisterControllerRequest) Default() {
 // Key returns KeyUnregisterController.
 func (*UnregisterControllerRequest) Key() kafka.APIKey { return KeyUnregisterController }
 
+func (*UnregisterControllerRequest) isRequest() {}
+
 // Decode replaces v with the message in body, see Message.
 func (v *UnregisterControllerRequest) Decode(body []byte, version int16) error {
 	r, err := begin(KeyUnregisterController, version, body, 2)
@@ -78,6 +80,8 @@ func (v *UnregisterControllerResponse) Default() {
 
 // Key returns KeyUnregisterController.
 func (*UnregisterControllerResponse) Key() kafka.APIKey { return KeyUnregisterController }
+
+func (*UnregisterControllerResponse) isResponse() {}
 
 // Decode replaces v with the message in body, see Message.
 func (v *UnregisterControllerResponse) Decode(body []byte, version int16) error {

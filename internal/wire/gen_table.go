@@ -202,777 +202,101 @@ var apis = [...]API{
 	94: {Key: KeyUnregisterController, Name: "UnregisterController", MaxVersion: 0, FlexibleSince: 0, FrameCap: 262144, DecodeFactor: 2},
 }
 
-// NewRequest returns an empty request with its defaults, or nil for an unknown key.
-func NewRequest(key kafka.APIKey) Request {
-	switch key {
-	case KeyProduce:
-		v := NewProduceRequest()
-		return &v
-	case KeyFetch:
-		v := NewFetchRequest()
-		return &v
-	case KeyListOffsets:
-		v := NewListOffsetsRequest()
-		return &v
-	case KeyMetadata:
-		v := NewMetadataRequest()
-		return &v
-	case KeyLeaderAndISR:
-		v := NewLeaderAndISRRequest()
-		return &v
-	case KeyStopReplica:
-		v := NewStopReplicaRequest()
-		return &v
-	case KeyUpdateMetadata:
-		v := NewUpdateMetadataRequest()
-		return &v
-	case KeyControlledShutdown:
-		v := NewControlledShutdownRequest()
-		return &v
-	case KeyOffsetCommit:
-		v := NewOffsetCommitRequest()
-		return &v
-	case KeyOffsetFetch:
-		v := NewOffsetFetchRequest()
-		return &v
-	case KeyFindCoordinator:
-		v := NewFindCoordinatorRequest()
-		return &v
-	case KeyJoinGroup:
-		v := NewJoinGroupRequest()
-		return &v
-	case KeyHeartbeat:
-		v := NewHeartbeatRequest()
-		return &v
-	case KeyLeaveGroup:
-		v := NewLeaveGroupRequest()
-		return &v
-	case KeySyncGroup:
-		v := NewSyncGroupRequest()
-		return &v
-	case KeyDescribeGroups:
-		v := NewDescribeGroupsRequest()
-		return &v
-	case KeyListGroups:
-		v := NewListGroupsRequest()
-		return &v
-	case KeySASLHandshake:
-		v := NewSASLHandshakeRequest()
-		return &v
-	case KeyApiVersions:
-		v := NewApiVersionsRequest()
-		return &v
-	case KeyCreateTopics:
-		v := NewCreateTopicsRequest()
-		return &v
-	case KeyDeleteTopics:
-		v := NewDeleteTopicsRequest()
-		return &v
-	case KeyDeleteRecords:
-		v := NewDeleteRecordsRequest()
-		return &v
-	case KeyInitProducerID:
-		v := NewInitProducerIDRequest()
-		return &v
-	case KeyOffsetForLeaderEpoch:
-		v := NewOffsetForLeaderEpochRequest()
-		return &v
-	case KeyAddPartitionsToTxn:
-		v := NewAddPartitionsToTxnRequest()
-		return &v
-	case KeyAddOffsetsToTxn:
-		v := NewAddOffsetsToTxnRequest()
-		return &v
-	case KeyEndTxn:
-		v := NewEndTxnRequest()
-		return &v
-	case KeyWriteTxnMarkers:
-		v := NewWriteTxnMarkersRequest()
-		return &v
-	case KeyTxnOffsetCommit:
-		v := NewTxnOffsetCommitRequest()
-		return &v
-	case KeyDescribeACLs:
-		v := NewDescribeACLsRequest()
-		return &v
-	case KeyCreateACLs:
-		v := NewCreateACLsRequest()
-		return &v
-	case KeyDeleteACLs:
-		v := NewDeleteACLsRequest()
-		return &v
-	case KeyDescribeConfigs:
-		v := NewDescribeConfigsRequest()
-		return &v
-	case KeyAlterConfigs:
-		v := NewAlterConfigsRequest()
-		return &v
-	case KeyAlterReplicaLogDirs:
-		v := NewAlterReplicaLogDirsRequest()
-		return &v
-	case KeyDescribeLogDirs:
-		v := NewDescribeLogDirsRequest()
-		return &v
-	case KeySASLAuthenticate:
-		v := NewSASLAuthenticateRequest()
-		return &v
-	case KeyCreatePartitions:
-		v := NewCreatePartitionsRequest()
-		return &v
-	case KeyCreateDelegationToken:
-		v := NewCreateDelegationTokenRequest()
-		return &v
-	case KeyRenewDelegationToken:
-		v := NewRenewDelegationTokenRequest()
-		return &v
-	case KeyExpireDelegationToken:
-		v := NewExpireDelegationTokenRequest()
-		return &v
-	case KeyDescribeDelegationToken:
-		v := NewDescribeDelegationTokenRequest()
-		return &v
-	case KeyDeleteGroups:
-		v := NewDeleteGroupsRequest()
-		return &v
-	case KeyElectLeaders:
-		v := NewElectLeadersRequest()
-		return &v
-	case KeyIncrementalAlterConfigs:
-		v := NewIncrementalAlterConfigsRequest()
-		return &v
-	case KeyAlterPartitionAssignments:
-		v := NewAlterPartitionAssignmentsRequest()
-		return &v
-	case KeyListPartitionReassignments:
-		v := NewListPartitionReassignmentsRequest()
-		return &v
-	case KeyOffsetDelete:
-		v := NewOffsetDeleteRequest()
-		return &v
-	case KeyDescribeClientQuotas:
-		v := NewDescribeClientQuotasRequest()
-		return &v
-	case KeyAlterClientQuotas:
-		v := NewAlterClientQuotasRequest()
-		return &v
-	case KeyDescribeUserSCRAMCredentials:
-		v := NewDescribeUserSCRAMCredentialsRequest()
-		return &v
-	case KeyAlterUserSCRAMCredentials:
-		v := NewAlterUserSCRAMCredentialsRequest()
-		return &v
-	case KeyVote:
-		v := NewVoteRequest()
-		return &v
-	case KeyBeginQuorumEpoch:
-		v := NewBeginQuorumEpochRequest()
-		return &v
-	case KeyEndQuorumEpoch:
-		v := NewEndQuorumEpochRequest()
-		return &v
-	case KeyDescribeQuorum:
-		v := NewDescribeQuorumRequest()
-		return &v
-	case KeyAlterPartition:
-		v := NewAlterPartitionRequest()
-		return &v
-	case KeyUpdateFeatures:
-		v := NewUpdateFeaturesRequest()
-		return &v
-	case KeyEnvelope:
-		v := NewEnvelopeRequest()
-		return &v
-	case KeyFetchSnapshot:
-		v := NewFetchSnapshotRequest()
-		return &v
-	case KeyDescribeCluster:
-		v := NewDescribeClusterRequest()
-		return &v
-	case KeyDescribeProducers:
-		v := NewDescribeProducersRequest()
-		return &v
-	case KeyBrokerRegistration:
-		v := NewBrokerRegistrationRequest()
-		return &v
-	case KeyBrokerHeartbeat:
-		v := NewBrokerHeartbeatRequest()
-		return &v
-	case KeyUnregisterBroker:
-		v := NewUnregisterBrokerRequest()
-		return &v
-	case KeyDescribeTransactions:
-		v := NewDescribeTransactionsRequest()
-		return &v
-	case KeyListTransactions:
-		v := NewListTransactionsRequest()
-		return &v
-	case KeyAllocateProducerIDs:
-		v := NewAllocateProducerIDsRequest()
-		return &v
-	case KeyConsumerGroupHeartbeat:
-		v := NewConsumerGroupHeartbeatRequest()
-		return &v
-	case KeyConsumerGroupDescribe:
-		v := NewConsumerGroupDescribeRequest()
-		return &v
-	case KeyControllerRegistration:
-		v := NewControllerRegistrationRequest()
-		return &v
-	case KeyGetTelemetrySubscriptions:
-		v := NewGetTelemetrySubscriptionsRequest()
-		return &v
-	case KeyPushTelemetry:
-		v := NewPushTelemetryRequest()
-		return &v
-	case KeyAssignReplicasToDirs:
-		v := NewAssignReplicasToDirsRequest()
-		return &v
-	case KeyListConfigResources:
-		v := NewListConfigResourcesRequest()
-		return &v
-	case KeyDescribeTopicPartitions:
-		v := NewDescribeTopicPartitionsRequest()
-		return &v
-	case KeyShareGroupHeartbeat:
-		v := NewShareGroupHeartbeatRequest()
-		return &v
-	case KeyShareGroupDescribe:
-		v := NewShareGroupDescribeRequest()
-		return &v
-	case KeyShareFetch:
-		v := NewShareFetchRequest()
-		return &v
-	case KeyShareAcknowledge:
-		v := NewShareAcknowledgeRequest()
-		return &v
-	case KeyAddRaftVoter:
-		v := NewAddRaftVoterRequest()
-		return &v
-	case KeyRemoveRaftVoter:
-		v := NewRemoveRaftVoterRequest()
-		return &v
-	case KeyUpdateRaftVoter:
-		v := NewUpdateRaftVoterRequest()
-		return &v
-	case KeyInitializeShareGroupState:
-		v := NewInitializeShareGroupStateRequest()
-		return &v
-	case KeyReadShareGroupState:
-		v := NewReadShareGroupStateRequest()
-		return &v
-	case KeyWriteShareGroupState:
-		v := NewWriteShareGroupStateRequest()
-		return &v
-	case KeyDeleteShareGroupState:
-		v := NewDeleteShareGroupStateRequest()
-		return &v
-	case KeyReadShareGroupStateSummary:
-		v := NewReadShareGroupStateSummaryRequest()
-		return &v
-	case KeyStreamsGroupHeartbeat:
-		v := NewStreamsGroupHeartbeatRequest()
-		return &v
-	case KeyStreamsGroupDescribe:
-		v := NewStreamsGroupDescribeRequest()
-		return &v
-	case KeyDescribeShareGroupOffsets:
-		v := NewDescribeShareGroupOffsetsRequest()
-		return &v
-	case KeyAlterShareGroupOffsets:
-		v := NewAlterShareGroupOffsetsRequest()
-		return &v
-	case KeyDeleteShareGroupOffsets:
-		v := NewDeleteShareGroupOffsetsRequest()
-		return &v
-	case KeyStreamsGroupTopologyDescriptionUpdate:
-		v := NewStreamsGroupTopologyDescriptionUpdateRequest()
-		return &v
-	case KeyUnregisterController:
-		v := NewUnregisterControllerRequest()
-		return &v
-	}
-	return nil
+// makers is indexed by key.
+var makers = [...]maker{
+	0:  {freshRequest[ProduceRequest], freshResponse[ProduceResponse]},
+	1:  {freshRequest[FetchRequest], freshResponse[FetchResponse]},
+	2:  {freshRequest[ListOffsetsRequest], freshResponse[ListOffsetsResponse]},
+	3:  {freshRequest[MetadataRequest], freshResponse[MetadataResponse]},
+	4:  {freshRequest[LeaderAndISRRequest], freshResponse[LeaderAndISRResponse]},
+	5:  {freshRequest[StopReplicaRequest], freshResponse[StopReplicaResponse]},
+	6:  {freshRequest[UpdateMetadataRequest], freshResponse[UpdateMetadataResponse]},
+	7:  {freshRequest[ControlledShutdownRequest], freshResponse[ControlledShutdownResponse]},
+	8:  {freshRequest[OffsetCommitRequest], freshResponse[OffsetCommitResponse]},
+	9:  {freshRequest[OffsetFetchRequest], freshResponse[OffsetFetchResponse]},
+	10: {freshRequest[FindCoordinatorRequest], freshResponse[FindCoordinatorResponse]},
+	11: {freshRequest[JoinGroupRequest], freshResponse[JoinGroupResponse]},
+	12: {freshRequest[HeartbeatRequest], freshResponse[HeartbeatResponse]},
+	13: {freshRequest[LeaveGroupRequest], freshResponse[LeaveGroupResponse]},
+	14: {freshRequest[SyncGroupRequest], freshResponse[SyncGroupResponse]},
+	15: {freshRequest[DescribeGroupsRequest], freshResponse[DescribeGroupsResponse]},
+	16: {freshRequest[ListGroupsRequest], freshResponse[ListGroupsResponse]},
+	17: {freshRequest[SASLHandshakeRequest], freshResponse[SASLHandshakeResponse]},
+	18: {freshRequest[ApiVersionsRequest], freshResponse[ApiVersionsResponse]},
+	19: {freshRequest[CreateTopicsRequest], freshResponse[CreateTopicsResponse]},
+	20: {freshRequest[DeleteTopicsRequest], freshResponse[DeleteTopicsResponse]},
+	21: {freshRequest[DeleteRecordsRequest], freshResponse[DeleteRecordsResponse]},
+	22: {freshRequest[InitProducerIDRequest], freshResponse[InitProducerIDResponse]},
+	23: {freshRequest[OffsetForLeaderEpochRequest], freshResponse[OffsetForLeaderEpochResponse]},
+	24: {freshRequest[AddPartitionsToTxnRequest], freshResponse[AddPartitionsToTxnResponse]},
+	25: {freshRequest[AddOffsetsToTxnRequest], freshResponse[AddOffsetsToTxnResponse]},
+	26: {freshRequest[EndTxnRequest], freshResponse[EndTxnResponse]},
+	27: {freshRequest[WriteTxnMarkersRequest], freshResponse[WriteTxnMarkersResponse]},
+	28: {freshRequest[TxnOffsetCommitRequest], freshResponse[TxnOffsetCommitResponse]},
+	29: {freshRequest[DescribeACLsRequest], freshResponse[DescribeACLsResponse]},
+	30: {freshRequest[CreateACLsRequest], freshResponse[CreateACLsResponse]},
+	31: {freshRequest[DeleteACLsRequest], freshResponse[DeleteACLsResponse]},
+	32: {freshRequest[DescribeConfigsRequest], freshResponse[DescribeConfigsResponse]},
+	33: {freshRequest[AlterConfigsRequest], freshResponse[AlterConfigsResponse]},
+	34: {freshRequest[AlterReplicaLogDirsRequest], freshResponse[AlterReplicaLogDirsResponse]},
+	35: {freshRequest[DescribeLogDirsRequest], freshResponse[DescribeLogDirsResponse]},
+	36: {freshRequest[SASLAuthenticateRequest], freshResponse[SASLAuthenticateResponse]},
+	37: {freshRequest[CreatePartitionsRequest], freshResponse[CreatePartitionsResponse]},
+	38: {freshRequest[CreateDelegationTokenRequest], freshResponse[CreateDelegationTokenResponse]},
+	39: {freshRequest[RenewDelegationTokenRequest], freshResponse[RenewDelegationTokenResponse]},
+	40: {freshRequest[ExpireDelegationTokenRequest], freshResponse[ExpireDelegationTokenResponse]},
+	41: {freshRequest[DescribeDelegationTokenRequest], freshResponse[DescribeDelegationTokenResponse]},
+	42: {freshRequest[DeleteGroupsRequest], freshResponse[DeleteGroupsResponse]},
+	43: {freshRequest[ElectLeadersRequest], freshResponse[ElectLeadersResponse]},
+	44: {freshRequest[IncrementalAlterConfigsRequest], freshResponse[IncrementalAlterConfigsResponse]},
+	45: {freshRequest[AlterPartitionAssignmentsRequest], freshResponse[AlterPartitionAssignmentsResponse]},
+	46: {freshRequest[ListPartitionReassignmentsRequest], freshResponse[ListPartitionReassignmentsResponse]},
+	47: {freshRequest[OffsetDeleteRequest], freshResponse[OffsetDeleteResponse]},
+	48: {freshRequest[DescribeClientQuotasRequest], freshResponse[DescribeClientQuotasResponse]},
+	49: {freshRequest[AlterClientQuotasRequest], freshResponse[AlterClientQuotasResponse]},
+	50: {freshRequest[DescribeUserSCRAMCredentialsRequest], freshResponse[DescribeUserSCRAMCredentialsResponse]},
+	51: {freshRequest[AlterUserSCRAMCredentialsRequest], freshResponse[AlterUserSCRAMCredentialsResponse]},
+	52: {freshRequest[VoteRequest], freshResponse[VoteResponse]},
+	53: {freshRequest[BeginQuorumEpochRequest], freshResponse[BeginQuorumEpochResponse]},
+	54: {freshRequest[EndQuorumEpochRequest], freshResponse[EndQuorumEpochResponse]},
+	55: {freshRequest[DescribeQuorumRequest], freshResponse[DescribeQuorumResponse]},
+	56: {freshRequest[AlterPartitionRequest], freshResponse[AlterPartitionResponse]},
+	57: {freshRequest[UpdateFeaturesRequest], freshResponse[UpdateFeaturesResponse]},
+	58: {freshRequest[EnvelopeRequest], freshResponse[EnvelopeResponse]},
+	59: {freshRequest[FetchSnapshotRequest], freshResponse[FetchSnapshotResponse]},
+	60: {freshRequest[DescribeClusterRequest], freshResponse[DescribeClusterResponse]},
+	61: {freshRequest[DescribeProducersRequest], freshResponse[DescribeProducersResponse]},
+	62: {freshRequest[BrokerRegistrationRequest], freshResponse[BrokerRegistrationResponse]},
+	63: {freshRequest[BrokerHeartbeatRequest], freshResponse[BrokerHeartbeatResponse]},
+	64: {freshRequest[UnregisterBrokerRequest], freshResponse[UnregisterBrokerResponse]},
+	65: {freshRequest[DescribeTransactionsRequest], freshResponse[DescribeTransactionsResponse]},
+	66: {freshRequest[ListTransactionsRequest], freshResponse[ListTransactionsResponse]},
+	67: {freshRequest[AllocateProducerIDsRequest], freshResponse[AllocateProducerIDsResponse]},
+	68: {freshRequest[ConsumerGroupHeartbeatRequest], freshResponse[ConsumerGroupHeartbeatResponse]},
+	69: {freshRequest[ConsumerGroupDescribeRequest], freshResponse[ConsumerGroupDescribeResponse]},
+	70: {freshRequest[ControllerRegistrationRequest], freshResponse[ControllerRegistrationResponse]},
+	71: {freshRequest[GetTelemetrySubscriptionsRequest], freshResponse[GetTelemetrySubscriptionsResponse]},
+	72: {freshRequest[PushTelemetryRequest], freshResponse[PushTelemetryResponse]},
+	73: {freshRequest[AssignReplicasToDirsRequest], freshResponse[AssignReplicasToDirsResponse]},
+	74: {freshRequest[ListConfigResourcesRequest], freshResponse[ListConfigResourcesResponse]},
+	75: {freshRequest[DescribeTopicPartitionsRequest], freshResponse[DescribeTopicPartitionsResponse]},
+	76: {freshRequest[ShareGroupHeartbeatRequest], freshResponse[ShareGroupHeartbeatResponse]},
+	77: {freshRequest[ShareGroupDescribeRequest], freshResponse[ShareGroupDescribeResponse]},
+	78: {freshRequest[ShareFetchRequest], freshResponse[ShareFetchResponse]},
+	79: {freshRequest[ShareAcknowledgeRequest], freshResponse[ShareAcknowledgeResponse]},
+	80: {freshRequest[AddRaftVoterRequest], freshResponse[AddRaftVoterResponse]},
+	81: {freshRequest[RemoveRaftVoterRequest], freshResponse[RemoveRaftVoterResponse]},
+	82: {freshRequest[UpdateRaftVoterRequest], freshResponse[UpdateRaftVoterResponse]},
+	83: {freshRequest[InitializeShareGroupStateRequest], freshResponse[InitializeShareGroupStateResponse]},
+	84: {freshRequest[ReadShareGroupStateRequest], freshResponse[ReadShareGroupStateResponse]},
+	85: {freshRequest[WriteShareGroupStateRequest], freshResponse[WriteShareGroupStateResponse]},
+	86: {freshRequest[DeleteShareGroupStateRequest], freshResponse[DeleteShareGroupStateResponse]},
+	87: {freshRequest[ReadShareGroupStateSummaryRequest], freshResponse[ReadShareGroupStateSummaryResponse]},
+	88: {freshRequest[StreamsGroupHeartbeatRequest], freshResponse[StreamsGroupHeartbeatResponse]},
+	89: {freshRequest[StreamsGroupDescribeRequest], freshResponse[StreamsGroupDescribeResponse]},
+	90: {freshRequest[DescribeShareGroupOffsetsRequest], freshResponse[DescribeShareGroupOffsetsResponse]},
+	91: {freshRequest[AlterShareGroupOffsetsRequest], freshResponse[AlterShareGroupOffsetsResponse]},
+	92: {freshRequest[DeleteShareGroupOffsetsRequest], freshResponse[DeleteShareGroupOffsetsResponse]},
+	93: {freshRequest[StreamsGroupTopologyDescriptionUpdateRequest], freshResponse[StreamsGroupTopologyDescriptionUpdateResponse]},
+	94: {freshRequest[UnregisterControllerRequest], freshResponse[UnregisterControllerResponse]},
 }
-
-// NewResponse returns an empty response with its defaults, or nil for an unknown key.
-func NewResponse(key kafka.APIKey) Response {
-	switch key {
-	case KeyProduce:
-		v := NewProduceResponse()
-		return &v
-	case KeyFetch:
-		v := NewFetchResponse()
-		return &v
-	case KeyListOffsets:
-		v := NewListOffsetsResponse()
-		return &v
-	case KeyMetadata:
-		v := NewMetadataResponse()
-		return &v
-	case KeyLeaderAndISR:
-		v := NewLeaderAndISRResponse()
-		return &v
-	case KeyStopReplica:
-		v := NewStopReplicaResponse()
-		return &v
-	case KeyUpdateMetadata:
-		v := NewUpdateMetadataResponse()
-		return &v
-	case KeyControlledShutdown:
-		v := NewControlledShutdownResponse()
-		return &v
-	case KeyOffsetCommit:
-		v := NewOffsetCommitResponse()
-		return &v
-	case KeyOffsetFetch:
-		v := NewOffsetFetchResponse()
-		return &v
-	case KeyFindCoordinator:
-		v := NewFindCoordinatorResponse()
-		return &v
-	case KeyJoinGroup:
-		v := NewJoinGroupResponse()
-		return &v
-	case KeyHeartbeat:
-		v := NewHeartbeatResponse()
-		return &v
-	case KeyLeaveGroup:
-		v := NewLeaveGroupResponse()
-		return &v
-	case KeySyncGroup:
-		v := NewSyncGroupResponse()
-		return &v
-	case KeyDescribeGroups:
-		v := NewDescribeGroupsResponse()
-		return &v
-	case KeyListGroups:
-		v := NewListGroupsResponse()
-		return &v
-	case KeySASLHandshake:
-		v := NewSASLHandshakeResponse()
-		return &v
-	case KeyApiVersions:
-		v := NewApiVersionsResponse()
-		return &v
-	case KeyCreateTopics:
-		v := NewCreateTopicsResponse()
-		return &v
-	case KeyDeleteTopics:
-		v := NewDeleteTopicsResponse()
-		return &v
-	case KeyDeleteRecords:
-		v := NewDeleteRecordsResponse()
-		return &v
-	case KeyInitProducerID:
-		v := NewInitProducerIDResponse()
-		return &v
-	case KeyOffsetForLeaderEpoch:
-		v := NewOffsetForLeaderEpochResponse()
-		return &v
-	case KeyAddPartitionsToTxn:
-		v := NewAddPartitionsToTxnResponse()
-		return &v
-	case KeyAddOffsetsToTxn:
-		v := NewAddOffsetsToTxnResponse()
-		return &v
-	case KeyEndTxn:
-		v := NewEndTxnResponse()
-		return &v
-	case KeyWriteTxnMarkers:
-		v := NewWriteTxnMarkersResponse()
-		return &v
-	case KeyTxnOffsetCommit:
-		v := NewTxnOffsetCommitResponse()
-		return &v
-	case KeyDescribeACLs:
-		v := NewDescribeACLsResponse()
-		return &v
-	case KeyCreateACLs:
-		v := NewCreateACLsResponse()
-		return &v
-	case KeyDeleteACLs:
-		v := NewDeleteACLsResponse()
-		return &v
-	case KeyDescribeConfigs:
-		v := NewDescribeConfigsResponse()
-		return &v
-	case KeyAlterConfigs:
-		v := NewAlterConfigsResponse()
-		return &v
-	case KeyAlterReplicaLogDirs:
-		v := NewAlterReplicaLogDirsResponse()
-		return &v
-	case KeyDescribeLogDirs:
-		v := NewDescribeLogDirsResponse()
-		return &v
-	case KeySASLAuthenticate:
-		v := NewSASLAuthenticateResponse()
-		return &v
-	case KeyCreatePartitions:
-		v := NewCreatePartitionsResponse()
-		return &v
-	case KeyCreateDelegationToken:
-		v := NewCreateDelegationTokenResponse()
-		return &v
-	case KeyRenewDelegationToken:
-		v := NewRenewDelegationTokenResponse()
-		return &v
-	case KeyExpireDelegationToken:
-		v := NewExpireDelegationTokenResponse()
-		return &v
-	case KeyDescribeDelegationToken:
-		v := NewDescribeDelegationTokenResponse()
-		return &v
-	case KeyDeleteGroups:
-		v := NewDeleteGroupsResponse()
-		return &v
-	case KeyElectLeaders:
-		v := NewElectLeadersResponse()
-		return &v
-	case KeyIncrementalAlterConfigs:
-		v := NewIncrementalAlterConfigsResponse()
-		return &v
-	case KeyAlterPartitionAssignments:
-		v := NewAlterPartitionAssignmentsResponse()
-		return &v
-	case KeyListPartitionReassignments:
-		v := NewListPartitionReassignmentsResponse()
-		return &v
-	case KeyOffsetDelete:
-		v := NewOffsetDeleteResponse()
-		return &v
-	case KeyDescribeClientQuotas:
-		v := NewDescribeClientQuotasResponse()
-		return &v
-	case KeyAlterClientQuotas:
-		v := NewAlterClientQuotasResponse()
-		return &v
-	case KeyDescribeUserSCRAMCredentials:
-		v := NewDescribeUserSCRAMCredentialsResponse()
-		return &v
-	case KeyAlterUserSCRAMCredentials:
-		v := NewAlterUserSCRAMCredentialsResponse()
-		return &v
-	case KeyVote:
-		v := NewVoteResponse()
-		return &v
-	case KeyBeginQuorumEpoch:
-		v := NewBeginQuorumEpochResponse()
-		return &v
-	case KeyEndQuorumEpoch:
-		v := NewEndQuorumEpochResponse()
-		return &v
-	case KeyDescribeQuorum:
-		v := NewDescribeQuorumResponse()
-		return &v
-	case KeyAlterPartition:
-		v := NewAlterPartitionResponse()
-		return &v
-	case KeyUpdateFeatures:
-		v := NewUpdateFeaturesResponse()
-		return &v
-	case KeyEnvelope:
-		v := NewEnvelopeResponse()
-		return &v
-	case KeyFetchSnapshot:
-		v := NewFetchSnapshotResponse()
-		return &v
-	case KeyDescribeCluster:
-		v := NewDescribeClusterResponse()
-		return &v
-	case KeyDescribeProducers:
-		v := NewDescribeProducersResponse()
-		return &v
-	case KeyBrokerRegistration:
-		v := NewBrokerRegistrationResponse()
-		return &v
-	case KeyBrokerHeartbeat:
-		v := NewBrokerHeartbeatResponse()
-		return &v
-	case KeyUnregisterBroker:
-		v := NewUnregisterBrokerResponse()
-		return &v
-	case KeyDescribeTransactions:
-		v := NewDescribeTransactionsResponse()
-		return &v
-	case KeyListTransactions:
-		v := NewListTransactionsResponse()
-		return &v
-	case KeyAllocateProducerIDs:
-		v := NewAllocateProducerIDsResponse()
-		return &v
-	case KeyConsumerGroupHeartbeat:
-		v := NewConsumerGroupHeartbeatResponse()
-		return &v
-	case KeyConsumerGroupDescribe:
-		v := NewConsumerGroupDescribeResponse()
-		return &v
-	case KeyControllerRegistration:
-		v := NewControllerRegistrationResponse()
-		return &v
-	case KeyGetTelemetrySubscriptions:
-		v := NewGetTelemetrySubscriptionsResponse()
-		return &v
-	case KeyPushTelemetry:
-		v := NewPushTelemetryResponse()
-		return &v
-	case KeyAssignReplicasToDirs:
-		v := NewAssignReplicasToDirsResponse()
-		return &v
-	case KeyListConfigResources:
-		v := NewListConfigResourcesResponse()
-		return &v
-	case KeyDescribeTopicPartitions:
-		v := NewDescribeTopicPartitionsResponse()
-		return &v
-	case KeyShareGroupHeartbeat:
-		v := NewShareGroupHeartbeatResponse()
-		return &v
-	case KeyShareGroupDescribe:
-		v := NewShareGroupDescribeResponse()
-		return &v
-	case KeyShareFetch:
-		v := NewShareFetchResponse()
-		return &v
-	case KeyShareAcknowledge:
-		v := NewShareAcknowledgeResponse()
-		return &v
-	case KeyAddRaftVoter:
-		v := NewAddRaftVoterResponse()
-		return &v
-	case KeyRemoveRaftVoter:
-		v := NewRemoveRaftVoterResponse()
-		return &v
-	case KeyUpdateRaftVoter:
-		v := NewUpdateRaftVoterResponse()
-		return &v
-	case KeyInitializeShareGroupState:
-		v := NewInitializeShareGroupStateResponse()
-		return &v
-	case KeyReadShareGroupState:
-		v := NewReadShareGroupStateResponse()
-		return &v
-	case KeyWriteShareGroupState:
-		v := NewWriteShareGroupStateResponse()
-		return &v
-	case KeyDeleteShareGroupState:
-		v := NewDeleteShareGroupStateResponse()
-		return &v
-	case KeyReadShareGroupStateSummary:
-		v := NewReadShareGroupStateSummaryResponse()
-		return &v
-	case KeyStreamsGroupHeartbeat:
-		v := NewStreamsGroupHeartbeatResponse()
-		return &v
-	case KeyStreamsGroupDescribe:
-		v := NewStreamsGroupDescribeResponse()
-		return &v
-	case KeyDescribeShareGroupOffsets:
-		v := NewDescribeShareGroupOffsetsResponse()
-		return &v
-	case KeyAlterShareGroupOffsets:
-		v := NewAlterShareGroupOffsetsResponse()
-		return &v
-	case KeyDeleteShareGroupOffsets:
-		v := NewDeleteShareGroupOffsetsResponse()
-		return &v
-	case KeyStreamsGroupTopologyDescriptionUpdate:
-		v := NewStreamsGroupTopologyDescriptionUpdateResponse()
-		return &v
-	case KeyUnregisterController:
-		v := NewUnregisterControllerResponse()
-		return &v
-	}
-	return nil
-}
-
-func (*ProduceRequest) isRequest()                                 {}
-func (*ProduceResponse) isResponse()                               {}
-func (*FetchRequest) isRequest()                                   {}
-func (*FetchResponse) isResponse()                                 {}
-func (*ListOffsetsRequest) isRequest()                             {}
-func (*ListOffsetsResponse) isResponse()                           {}
-func (*MetadataRequest) isRequest()                                {}
-func (*MetadataResponse) isResponse()                              {}
-func (*LeaderAndISRRequest) isRequest()                            {}
-func (*LeaderAndISRResponse) isResponse()                          {}
-func (*StopReplicaRequest) isRequest()                             {}
-func (*StopReplicaResponse) isResponse()                           {}
-func (*UpdateMetadataRequest) isRequest()                          {}
-func (*UpdateMetadataResponse) isResponse()                        {}
-func (*ControlledShutdownRequest) isRequest()                      {}
-func (*ControlledShutdownResponse) isResponse()                    {}
-func (*OffsetCommitRequest) isRequest()                            {}
-func (*OffsetCommitResponse) isResponse()                          {}
-func (*OffsetFetchRequest) isRequest()                             {}
-func (*OffsetFetchResponse) isResponse()                           {}
-func (*FindCoordinatorRequest) isRequest()                         {}
-func (*FindCoordinatorResponse) isResponse()                       {}
-func (*JoinGroupRequest) isRequest()                               {}
-func (*JoinGroupResponse) isResponse()                             {}
-func (*HeartbeatRequest) isRequest()                               {}
-func (*HeartbeatResponse) isResponse()                             {}
-func (*LeaveGroupRequest) isRequest()                              {}
-func (*LeaveGroupResponse) isResponse()                            {}
-func (*SyncGroupRequest) isRequest()                               {}
-func (*SyncGroupResponse) isResponse()                             {}
-func (*DescribeGroupsRequest) isRequest()                          {}
-func (*DescribeGroupsResponse) isResponse()                        {}
-func (*ListGroupsRequest) isRequest()                              {}
-func (*ListGroupsResponse) isResponse()                            {}
-func (*SASLHandshakeRequest) isRequest()                           {}
-func (*SASLHandshakeResponse) isResponse()                         {}
-func (*ApiVersionsRequest) isRequest()                             {}
-func (*ApiVersionsResponse) isResponse()                           {}
-func (*CreateTopicsRequest) isRequest()                            {}
-func (*CreateTopicsResponse) isResponse()                          {}
-func (*DeleteTopicsRequest) isRequest()                            {}
-func (*DeleteTopicsResponse) isResponse()                          {}
-func (*DeleteRecordsRequest) isRequest()                           {}
-func (*DeleteRecordsResponse) isResponse()                         {}
-func (*InitProducerIDRequest) isRequest()                          {}
-func (*InitProducerIDResponse) isResponse()                        {}
-func (*OffsetForLeaderEpochRequest) isRequest()                    {}
-func (*OffsetForLeaderEpochResponse) isResponse()                  {}
-func (*AddPartitionsToTxnRequest) isRequest()                      {}
-func (*AddPartitionsToTxnResponse) isResponse()                    {}
-func (*AddOffsetsToTxnRequest) isRequest()                         {}
-func (*AddOffsetsToTxnResponse) isResponse()                       {}
-func (*EndTxnRequest) isRequest()                                  {}
-func (*EndTxnResponse) isResponse()                                {}
-func (*WriteTxnMarkersRequest) isRequest()                         {}
-func (*WriteTxnMarkersResponse) isResponse()                       {}
-func (*TxnOffsetCommitRequest) isRequest()                         {}
-func (*TxnOffsetCommitResponse) isResponse()                       {}
-func (*DescribeACLsRequest) isRequest()                            {}
-func (*DescribeACLsResponse) isResponse()                          {}
-func (*CreateACLsRequest) isRequest()                              {}
-func (*CreateACLsResponse) isResponse()                            {}
-func (*DeleteACLsRequest) isRequest()                              {}
-func (*DeleteACLsResponse) isResponse()                            {}
-func (*DescribeConfigsRequest) isRequest()                         {}
-func (*DescribeConfigsResponse) isResponse()                       {}
-func (*AlterConfigsRequest) isRequest()                            {}
-func (*AlterConfigsResponse) isResponse()                          {}
-func (*AlterReplicaLogDirsRequest) isRequest()                     {}
-func (*AlterReplicaLogDirsResponse) isResponse()                   {}
-func (*DescribeLogDirsRequest) isRequest()                         {}
-func (*DescribeLogDirsResponse) isResponse()                       {}
-func (*SASLAuthenticateRequest) isRequest()                        {}
-func (*SASLAuthenticateResponse) isResponse()                      {}
-func (*CreatePartitionsRequest) isRequest()                        {}
-func (*CreatePartitionsResponse) isResponse()                      {}
-func (*CreateDelegationTokenRequest) isRequest()                   {}
-func (*CreateDelegationTokenResponse) isResponse()                 {}
-func (*RenewDelegationTokenRequest) isRequest()                    {}
-func (*RenewDelegationTokenResponse) isResponse()                  {}
-func (*ExpireDelegationTokenRequest) isRequest()                   {}
-func (*ExpireDelegationTokenResponse) isResponse()                 {}
-func (*DescribeDelegationTokenRequest) isRequest()                 {}
-func (*DescribeDelegationTokenResponse) isResponse()               {}
-func (*DeleteGroupsRequest) isRequest()                            {}
-func (*DeleteGroupsResponse) isResponse()                          {}
-func (*ElectLeadersRequest) isRequest()                            {}
-func (*ElectLeadersResponse) isResponse()                          {}
-func (*IncrementalAlterConfigsRequest) isRequest()                 {}
-func (*IncrementalAlterConfigsResponse) isResponse()               {}
-func (*AlterPartitionAssignmentsRequest) isRequest()               {}
-func (*AlterPartitionAssignmentsResponse) isResponse()             {}
-func (*ListPartitionReassignmentsRequest) isRequest()              {}
-func (*ListPartitionReassignmentsResponse) isResponse()            {}
-func (*OffsetDeleteRequest) isRequest()                            {}
-func (*OffsetDeleteResponse) isResponse()                          {}
-func (*DescribeClientQuotasRequest) isRequest()                    {}
-func (*DescribeClientQuotasResponse) isResponse()                  {}
-func (*AlterClientQuotasRequest) isRequest()                       {}
-func (*AlterClientQuotasResponse) isResponse()                     {}
-func (*DescribeUserSCRAMCredentialsRequest) isRequest()            {}
-func (*DescribeUserSCRAMCredentialsResponse) isResponse()          {}
-func (*AlterUserSCRAMCredentialsRequest) isRequest()               {}
-func (*AlterUserSCRAMCredentialsResponse) isResponse()             {}
-func (*VoteRequest) isRequest()                                    {}
-func (*VoteResponse) isResponse()                                  {}
-func (*BeginQuorumEpochRequest) isRequest()                        {}
-func (*BeginQuorumEpochResponse) isResponse()                      {}
-func (*EndQuorumEpochRequest) isRequest()                          {}
-func (*EndQuorumEpochResponse) isResponse()                        {}
-func (*DescribeQuorumRequest) isRequest()                          {}
-func (*DescribeQuorumResponse) isResponse()                        {}
-func (*AlterPartitionRequest) isRequest()                          {}
-func (*AlterPartitionResponse) isResponse()                        {}
-func (*UpdateFeaturesRequest) isRequest()                          {}
-func (*UpdateFeaturesResponse) isResponse()                        {}
-func (*EnvelopeRequest) isRequest()                                {}
-func (*EnvelopeResponse) isResponse()                              {}
-func (*FetchSnapshotRequest) isRequest()                           {}
-func (*FetchSnapshotResponse) isResponse()                         {}
-func (*DescribeClusterRequest) isRequest()                         {}
-func (*DescribeClusterResponse) isResponse()                       {}
-func (*DescribeProducersRequest) isRequest()                       {}
-func (*DescribeProducersResponse) isResponse()                     {}
-func (*BrokerRegistrationRequest) isRequest()                      {}
-func (*BrokerRegistrationResponse) isResponse()                    {}
-func (*BrokerHeartbeatRequest) isRequest()                         {}
-func (*BrokerHeartbeatResponse) isResponse()                       {}
-func (*UnregisterBrokerRequest) isRequest()                        {}
-func (*UnregisterBrokerResponse) isResponse()                      {}
-func (*DescribeTransactionsRequest) isRequest()                    {}
-func (*DescribeTransactionsResponse) isResponse()                  {}
-func (*ListTransactionsRequest) isRequest()                        {}
-func (*ListTransactionsResponse) isResponse()                      {}
-func (*AllocateProducerIDsRequest) isRequest()                     {}
-func (*AllocateProducerIDsResponse) isResponse()                   {}
-func (*ConsumerGroupHeartbeatRequest) isRequest()                  {}
-func (*ConsumerGroupHeartbeatResponse) isResponse()                {}
-func (*ConsumerGroupDescribeRequest) isRequest()                   {}
-func (*ConsumerGroupDescribeResponse) isResponse()                 {}
-func (*ControllerRegistrationRequest) isRequest()                  {}
-func (*ControllerRegistrationResponse) isResponse()                {}
-func (*GetTelemetrySubscriptionsRequest) isRequest()               {}
-func (*GetTelemetrySubscriptionsResponse) isResponse()             {}
-func (*PushTelemetryRequest) isRequest()                           {}
-func (*PushTelemetryResponse) isResponse()                         {}
-func (*AssignReplicasToDirsRequest) isRequest()                    {}
-func (*AssignReplicasToDirsResponse) isResponse()                  {}
-func (*ListConfigResourcesRequest) isRequest()                     {}
-func (*ListConfigResourcesResponse) isResponse()                   {}
-func (*DescribeTopicPartitionsRequest) isRequest()                 {}
-func (*DescribeTopicPartitionsResponse) isResponse()               {}
-func (*ShareGroupHeartbeatRequest) isRequest()                     {}
-func (*ShareGroupHeartbeatResponse) isResponse()                   {}
-func (*ShareGroupDescribeRequest) isRequest()                      {}
-func (*ShareGroupDescribeResponse) isResponse()                    {}
-func (*ShareFetchRequest) isRequest()                              {}
-func (*ShareFetchResponse) isResponse()                            {}
-func (*ShareAcknowledgeRequest) isRequest()                        {}
-func (*ShareAcknowledgeResponse) isResponse()                      {}
-func (*AddRaftVoterRequest) isRequest()                            {}
-func (*AddRaftVoterResponse) isResponse()                          {}
-func (*RemoveRaftVoterRequest) isRequest()                         {}
-func (*RemoveRaftVoterResponse) isResponse()                       {}
-func (*UpdateRaftVoterRequest) isRequest()                         {}
-func (*UpdateRaftVoterResponse) isResponse()                       {}
-func (*InitializeShareGroupStateRequest) isRequest()               {}
-func (*InitializeShareGroupStateResponse) isResponse()             {}
-func (*ReadShareGroupStateRequest) isRequest()                     {}
-func (*ReadShareGroupStateResponse) isResponse()                   {}
-func (*WriteShareGroupStateRequest) isRequest()                    {}
-func (*WriteShareGroupStateResponse) isResponse()                  {}
-func (*DeleteShareGroupStateRequest) isRequest()                   {}
-func (*DeleteShareGroupStateResponse) isResponse()                 {}
-func (*ReadShareGroupStateSummaryRequest) isRequest()              {}
-func (*ReadShareGroupStateSummaryResponse) isResponse()            {}
-func (*StreamsGroupHeartbeatRequest) isRequest()                   {}
-func (*StreamsGroupHeartbeatResponse) isResponse()                 {}
-func (*StreamsGroupDescribeRequest) isRequest()                    {}
-func (*StreamsGroupDescribeResponse) isResponse()                  {}
-func (*DescribeShareGroupOffsetsRequest) isRequest()               {}
-func (*DescribeShareGroupOffsetsResponse) isResponse()             {}
-func (*AlterShareGroupOffsetsRequest) isRequest()                  {}
-func (*AlterShareGroupOffsetsResponse) isResponse()                {}
-func (*DeleteShareGroupOffsetsRequest) isRequest()                 {}
-func (*DeleteShareGroupOffsetsResponse) isResponse()               {}
-func (*StreamsGroupTopologyDescriptionUpdateRequest) isRequest()   {}
-func (*StreamsGroupTopologyDescriptionUpdateResponse) isResponse() {}
-func (*UnregisterControllerRequest) isRequest()                    {}
-func (*UnregisterControllerResponse) isResponse()                  {}

@@ -41,6 +41,48 @@ type API struct {
 	DecodeFactor  int    // bytes allocated per byte of a request, at most
 }
 
+// maker holds the constructors of one API's messages.
+type maker struct {
+	request  func() Request
+	response func() Response
+}
+
+func freshRequest[T any, P interface {
+	*T
+	Request
+}]() Request {
+	m := P(new(T))
+	m.Default()
+	return m
+}
+
+func freshResponse[T any, P interface {
+	*T
+	Response
+}]() Response {
+	m := P(new(T))
+	m.Default()
+	return m
+}
+
+// NewRequest returns an empty request with its defaults, or nil for an unknown
+// key.
+func NewRequest(key kafka.APIKey) Request {
+	if key < 0 || int(key) >= len(makers) {
+		return nil
+	}
+	return makers[key].request()
+}
+
+// NewResponse returns an empty response with its defaults, or nil for an unknown
+// key.
+func NewResponse(key kafka.APIKey) Response {
+	if key < 0 || int(key) >= len(makers) {
+		return nil
+	}
+	return makers[key].response()
+}
+
 // BudgetSlack is what decoding may allocate beyond the factor, in bytes.
 const BudgetSlack = 4096
 

@@ -27,7 +27,7 @@ func generate(s *schema) (map[string][]byte, error) {
 		e.root(a.request, "Request")
 		e.root(a.response, "Response")
 		for _, o := range a.shared {
-			e.object(o)
+			e.object(o, "is part of several messages.")
 		}
 		name := fmt.Sprintf("gen_%02d_%s.go", a.key, snake(a.name))
 		if err := add(name, e.buf.String()); err != nil {
@@ -76,6 +76,7 @@ func (e *emitter) root(o *object, kind string) {
 	}
 	e.objectType(o, fmt.Sprintf("%s is the %s of key %d (%s), versions 0 to %d.", o.name, strings.ToLower(kind), a.key, a.kafka, a.max))
 	e.printf("// Key returns Key%s.\nfunc (*%s) Key() kafka.APIKey { return Key%s }\n\n", a.name, o.name, a.name)
+	e.printf("func (*%s) is%s() {}\n\n", o.name, kind)
 	e.printf("// Decode replaces v with the message in body, see Message.\n")
 	e.printf("func (v *%s) Decode(body []byte, version int16) error {\n", o.name)
 	e.printf("r, err := begin(Key%s, version, body, %d)\nif err != nil { return err }\n", a.name, a.decodeFactor(o))
@@ -87,26 +88,27 @@ func (e *emitter) root(o *object, kind string) {
 	e.children(o)
 }
 
-// object writes a structure that is no message, then its structures.
-func (e *emitter) object(o *object) {
-	e.objectType(o, "")
+// object writes a structure that is no message, then its structures. The
+// comment says what it is.
+func (e *emitter) object(o *object, comment string) {
+	e.objectType(o, o.name+" "+comment)
 	e.codecs(o)
 	e.children(o)
 }
 
 func (e *emitter) children(o *object) {
 	for _, f := range o.fields {
-		if f.owned {
-			e.object(f.object)
+		switch {
+		case f.owned && f.array:
+			e.object(f.object, fmt.Sprintf("is one element of %s.%s.", o.name, f.name))
+		case f.owned:
+			e.object(f.object, fmt.Sprintf("is the type of %s.%s.", o.name, f.name))
 		}
 	}
 }
 
 func (e *emitter) objectType(o *object, comment string) {
-	if comment != "" {
-		e.printf("// %s\n", comment)
-	}
-	e.printf("type %s struct {\n", o.name)
+	e.printf("// %s\ntype %s struct {\n", comment, o.name)
 	for _, f := range o.packed() {
 		e.printf("%s %s%s\n", f.name, f.goType(), f.remark())
 	}

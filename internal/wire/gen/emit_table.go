@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// emitTable writes the key constants, the table of APIs and the constructors.
+// emitTable writes the key constants, the table of APIs and the one of
+// constructors.
 func emitTable(s *schema) string {
 	var b strings.Builder
 	b.WriteString("import \"holdfast/internal/kafka\"\n\n// The keys of the protocol.\nconst (\n")
@@ -22,17 +23,11 @@ func emitTable(s *schema) string {
 			a.key, a.name, a.kafka, a.max, flexible, a.requestCap(), a.decodeFactor(a.request))
 	}
 	b.WriteString("}\n\n")
-	for _, kind := range []string{"Request", "Response"} {
-		fmt.Fprintf(&b, "// New%s returns an empty %s with its defaults, or nil for an unknown key.\n", kind, strings.ToLower(kind))
-		fmt.Fprintf(&b, "func New%s(key kafka.APIKey) %s {\nswitch key {\n", kind, kind)
-		for _, a := range s.apis {
-			fmt.Fprintf(&b, "case Key%s:\nv := New%s%s()\nreturn &v\n", a.name, a.name, kind)
-		}
-		b.WriteString("}\nreturn nil\n}\n\n")
-	}
+	b.WriteString("// makers is indexed by key.\nvar makers = [...]maker{\n")
 	for _, a := range s.apis {
-		fmt.Fprintf(&b, "func (*%sRequest) isRequest() {}\nfunc (*%sResponse) isResponse() {}\n", a.name, a.name)
+		fmt.Fprintf(&b, "%d: {freshRequest[%sRequest], freshResponse[%sResponse]},\n", a.key, a.name, a.name)
 	}
+	b.WriteString("}\n")
 	return b.String()
 }
 
