@@ -1,0 +1,73 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Options are those of a client that finds the broker at addr and tries again
+// for ever, quickly: every accident of a rig ends.
+func Options(addr string, more ...kgo.Opt) []kgo.Opt {
+	return append([]kgo.Opt{
+		kgo.SeedBrokers(addr),
+		kgo.RequestRetries(math.MaxInt32),
+		kgo.RetryTimeout(0),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.DialTimeout(2 * time.Second),
+		kgo.UnknownTopicRetries(-1),
+		kgo.ConsiderMissingTopicDeletedAfter(time.Hour),
+		kgo.DisableClientMetrics(),
+	}, more...)
+}
+
+// NewClient is a client with Options that is closed when the test ends.
+func NewClient(tb testing.TB, addr string, more ...kgo.Opt) *kgo.Client {
+	tb.Helper()
+	cl, err := kgo.NewClient(Options(addr, more...)...)
+	if err != nil {
+		tb.Fatalf("new client: %v", err)
+	}
+	tb.Cleanup(cl.Close)
+	return cl
+}
+
+// Topic is a topic to create.
+type Topic struct {
+	Name       string
+	Partitions int32
+	Configs    map[string]string
+}
+
+// CreateTopics creates the topics and waits until each can be described.
+func CreateTopics(tb testing.TB, cl *kgo.Client, topics ...Topic) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, t := range topics {
+		if err := createTopic(ctx, kadm.NewClient(cl), t); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+func createTopic(ctx context.Context, adm *kadm.Client, t Topic) error {
+	configs := map[string]*string{}
+	for k, v := range t.Configs {
+		configs[k] = kadm.StringPtr(v)
+	}
+	resp, err := adm.CreateTopic(ctx, t.Partitions, 1, configs, t.Name)
+	if err == nil {
+		err = resp.Err
+	}
+	if err != nil {
+		return fmt.Errorf("create topic %s with %d partitions: %w", t.Name, t.Partitions, err)
+	}
+	return nil
+}
