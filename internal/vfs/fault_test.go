@@ -131,6 +131,15 @@ func TestSpace_FullThenFreedAgain(t *testing.T) {
 	if free() != 7 {
 		t.Errorf("%d blocks free, want 7", free())
 	}
+	h := open(t, m, "/h", vfs.Write|vfs.Create)
+	write(t, h, make([]byte, vfs.BlockSize), 0)
+	must(t, h.Close())
+	must(t, m.Rename("/h", "/i"))
+	must(t, vfs.WriteFile(m, "/j", nil))
+	must(t, m.Rename("/j", "/i"))
+	if free() != 7 {
+		t.Errorf("%d blocks free after a rename over the only name of a file, want 7", free())
+	}
 	must(t, vfs.SyncAll(m, "/"))
 	after := m.Crash(1)
 	if n, _, err := after.Space("/"); err != nil || n != 7*vfs.BlockSize {

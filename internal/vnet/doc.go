@@ -26,4 +26,7 @@
 //	mem.go       Mem: hosts, links, listening and dialling
 //	mem_conn.go  Mem: connections
 //	stream.go    Mem: one direction of a connection
+//
+//	sendfile_linux.go  a file's bytes to a TCP connection without a copy
+//	sendfile_other.go  systems where they are copied
 package vnet

@@ -45,7 +45,7 @@ func SendFile(c net.Conn, f *os.File, off, n int64, progress func(sent int64)) e
 			if callErr == nil && w == 0 {
 				callErr = io.ErrUnexpectedEOF // the file is shorter than the range
 			}
-			sent += int64(w)
+			sent += int64(max(w, 0)) // -1 with an error
 			return true
 		})
 		if err == nil {
