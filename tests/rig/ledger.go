@@ -30,7 +30,8 @@ func (l *Ledger) Do(f func(*history.Checker)) {
 // Acks is the number of acknowledgements so far.
 func (l *Ledger) Acks() int64 { return l.acks.Load() }
 
-func (l *Ledger) ack(v history.Value, offset int64) {
+// Acknowledge records an acknowledgement.
+func (l *Ledger) Acknowledge(v history.Value, offset int64) {
 	l.Do(func(c *history.Checker) { c.Ack(v, kafka.Offset(offset)) })
 	l.acks.Add(1)
 }

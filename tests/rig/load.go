@@ -123,7 +123,7 @@ func (l *Load) send(ctx context.Context, w *writer) {
 	w.client.Produce(ctx, &kgo.Record{Topic: tp.Topic, Partition: int32(tp.Partition), Value: value}, func(r *kgo.Record, err error) {
 		switch {
 		case err == nil:
-			l.ledger.ack(v, r.Offset)
+			l.ledger.Acknowledge(v, r.Offset)
 		case ctx.Err() == nil:
 			l.complaint(fmt.Sprintf("%s gave up on %s of %s: %v", w.spec.Name, v, tp, err))
 		}

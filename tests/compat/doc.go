@@ -1,0 +1,8 @@
+// Package compat lets other people's software judge a running broker: franz-go
+// and kcat write and read with every compression, and Apache Kafka's own dump
+// tool reads the segments and indexes that are left on disk.
+//
+// With HOLDFAST_RIG_ADDR (and HOLDFAST_RIG_DATA for the dump tool) the tests
+// run against a broker that stands already, for instance Apache Kafka itself:
+// what fails there is a fault of the test.
+package compat
