@@ -1,0 +1,169 @@
+package datadir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"holdfast/internal/kafka"
+	"holdfast/internal/vfs"
+)
+
+// formatVersion is the version of the directory's layout that this program
+// writes. A directory with a larger one is refused.
+const formatVersion = 1
+
+// identityName is Kafka's name for the file, and most of its content is Kafka's.
+const identityName = "meta.properties"
+
+// identityMax bounds the file, in bytes.
+const identityMax = 64 << 10
+
+// Identity says whose directory this is. It is on disk from the first start.
+type Identity struct {
+	ClusterID   kafka.ClusterID
+	NodeID      kafka.BrokerID
+	DirectoryID kafka.DirectoryID
+	// Starts counts the starts of this directory, this one included. Registration
+	// carries it: a clone or a restored snapshot shows by a counter that does not
+	// grow.
+	Starts uint64
+}
+
+// ErrNewer: the directory was written by a newer version of this program.
+var ErrNewer = errors.New("written by a newer version; start that version, or a newer one")
+
+// IdentityError is a directory that is not the one the caller means.
+type IdentityError struct{ Dir, Cause string }
+
+// Error names the directory and the difference.
+func (e *IdentityError) Error() string { return fmt.Sprintf("data directory %s: %s", e.Dir, e.Cause) }
+
+func (id Identity) encode() []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", id.ClusterID, id.NodeID, id.DirectoryID)
+	fmt.Fprintf(&b, "holdfast.format=%d\nholdfast.starts=%d\n", formatVersion, id.Starts)
+	fmt.Fprintf(&b, "holdfast.checksum=%08x\n", crc32.Checksum(b.Bytes(), castagnoli))
+	return b.Bytes()
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// decodeIdentity reads what encode wrote. Any doubt is an error: an identity is
+// never guessed.
+func decodeIdentity(b []byte) (Identity, error) {
+	at := bytes.LastIndex(b, []byte("holdfast.checksum="))
+	if at < 0 {
+		return Identity{}, errors.New("no checksum: not a directory of this program, or a damaged one")
+	}
+	values := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		key, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		if _, twice := values[key]; !ok || twice {
+			return Identity{}, fmt.Errorf("damaged line %.40q", line)
+		}
+		values[key] = value
+	}
+	// The version comes first: a newer program may compute the checksum another way.
+	format, err := strconv.Atoi(values["holdfast.format"])
+	if err != nil {
+		return Identity{}, errors.New("no format version")
+	}
+	if format > formatVersion {
+		return Identity{}, fmt.Errorf("format %d: %w", format, ErrNewer)
+	}
+	if want := fmt.Sprintf("%08x", crc32.Checksum(b[:at], castagnoli)); values["holdfast.checksum"] != want {
+		return Identity{}, errors.New("checksum does not match: the file is damaged")
+	}
+	cluster, err1 := kafka.ParseUUID(values["cluster.id"])
+	directory, err2 := kafka.ParseUUID(values["directory.id"])
+	node, err3 := strconv.ParseInt(values["node.id"], 10, 32)
+	starts, err4 := strconv.ParseUint(values["holdfast.starts"], 10, 64)
+	return Identity{ClusterID: kafka.ClusterID(cluster), DirectoryID: kafka.DirectoryID(directory),
+		NodeID: kafka.BrokerID(node), Starts: starts}, errors.Join(err1, err2, err3, err4)
+}
+
+// claim reads the identity, or founds one in an empty directory, counts this
+// start and makes it durable.
+func (d *Dir) claim() error {
+	name := path.Join(d.o.Dir, identityName)
+	b, err := vfs.ReadFile(d.o.Env.FS, name, identityMax)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := d.mustBeEmpty(); err != nil {
+			return err
+		}
+		d.identity = d.found()
+		d.founded = true
+	case err != nil:
+		return fmt.Errorf("read %s: %w", name, err)
+	default:
+		if d.identity, err = decodeIdentity(b); err != nil {
+			return fmt.Errorf("data directory %s: %s: %w", d.o.Dir, identityName, err)
+		}
+		if err := d.agree(); err != nil {
+			return err
+		}
+	}
+	d.identity.Starts++
+	if err := vfs.WriteFile(d.o.Env.FS, name, d.identity.encode()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// mustBeEmpty refuses to found an identity over somebody's data.
+func (d *Dir) mustBeEmpty() error {
+	entries, err := d.o.Env.FS.ReadDir(d.o.Dir)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", d.o.Dir, err)
+	}
+	for _, e := range entries {
+		if e.Name == lockName || e.Name == "lost+found" || strings.HasPrefix(e.Name, identityName) {
+			continue
+		}
+		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("has no %s but is not empty (%s): it is not a data directory of this program, or its identity is lost; nothing was changed", identityName, e.Name)}
+	}
+	return nil
+}
+
+func (d *Dir) found() Identity {
+	id := Identity{ClusterID: d.o.ClusterID, NodeID: max(d.o.NodeID, 0)}
+	if d.o.NodeID == kafka.NoBroker {
+		id.NodeID = 1
+	}
+	if id.ClusterID.IsZero() {
+		id.ClusterID = kafka.ClusterID(NewUUID(d.o.Env.Rand))
+	}
+	id.DirectoryID = kafka.DirectoryID(NewUUID(d.o.Env.Rand))
+	return id
+}
+
+// agree compares what the caller asks for with what the disk says.
+func (d *Dir) agree() error {
+	if want := d.o.NodeID; want != kafka.NoBroker && want != d.identity.NodeID {
+		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("belongs to node %d, not %d: start it with that node id, or use another directory", d.identity.NodeID, want)}
+	}
+	if want := d.o.ClusterID; !want.IsZero() && want != d.identity.ClusterID {
+		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("belongs to cluster %s, not %s", d.identity.ClusterID, want)}
+	}
+	return nil
+}
+
+// NewUUID draws a random UUID whose text does not begin with a dash, which would
+// look like a flag on a command line.
+func NewUUID(r interface{ Read([]byte) }) kafka.UUID {
+	for {
+		var u kafka.UUID
+		r.Read(u[:])
+		u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+		if !u.IsZero() && u.String()[0] != '-' {
+			return u
+		}
+	}
+}
