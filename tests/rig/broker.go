@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -45,16 +46,24 @@ func NewPlace(tb testing.TB, dir string) Place {
 // is down.
 func FreePort(tb testing.TB) int {
 	tb.Helper()
+	port, err := FindPort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+// FindPort is FreePort outside a test.
+func FindPort() (int, error) {
 	for range 1000 {
 		port := 15000 + rand.IntN(15000)
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			l.Close()
-			return port
+			return port, nil
 		}
 	}
-	tb.Fatal("no free port in a thousand tries")
-	return 0
+	return 0, errors.New("find a port: none is free in a thousand tries")
 }
 
 // Target is a kind of broker that a rig can run.
@@ -88,13 +97,7 @@ func (Holdfast) Name() string { return "holdfast" }
 
 // Command is holdfast server; with a fault, the faulty build of it.
 func (Holdfast) Command(tb testing.TB, p Place) Command {
-	c := Command{
-		Args: []string{"server", "--data-dir", p.DataDir, "--listeners", "PLAINTEXT://" + p.Addr, "--admin-listen", p.Admin},
-		Log:  p.Log,
-	}
-	for _, kv := range p.Set {
-		c.Args = append(c.Args, "--set", kv)
-	}
+	c := Command{Args: p.ServerArgs(), Log: p.Log}
 	if p.Fault == "" {
 		c.Path = Binary(tb)
 		return c
@@ -102,6 +105,15 @@ func (Holdfast) Command(tb testing.TB, p Place) Command {
 	c.Path = FaultyBinary(tb)
 	c.Env = []string{"HOLDFAST_FAULT=" + p.Fault}
 	return c
+}
+
+// ServerArgs is the product's command line for the place.
+func (p Place) ServerArgs() []string {
+	args := []string{"server", "--data-dir", p.DataDir, "--listeners", "PLAINTEXT://" + p.Addr, "--admin-listen", p.Admin}
+	for _, kv := range p.Set {
+		args = append(args, "--set", kv)
+	}
+	return args
 }
 
 // ReadyURL is /readyz of the admin listener.
@@ -117,7 +129,7 @@ func (Strawman) Name() string { return "strawman" }
 // Command is the strawman's.
 func (Strawman) Command(tb testing.TB, p Place) Command {
 	return Command{
-		Path: build(tb, "./tests/strawman", "rig"),
+		Path: mustBuild(tb, "./tests/strawman", "rig"),
 		Args: []string{"-dir", p.DataDir, "-addr", p.Addr, "-fault", p.Fault},
 		Log:  p.Log,
 	}

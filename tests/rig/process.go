@@ -150,3 +150,12 @@ func (p *Process) ResidentBytes() (int64, error) {
 	}
 	return 0, errors.New("resident memory: no VmRSS line")
 }
+
+// KillGroup kills the process and its children.
+func (p *Process) KillGroup() {
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
+	<-p.done
+}
+
+// InterruptGroup sends ctrl-C to the process and its children.
+func (p *Process) InterruptGroup() { _ = syscall.Kill(-p.PID(), syscall.SIGINT) }

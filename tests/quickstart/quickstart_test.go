@@ -1,0 +1,139 @@
+//go:build rig
+
+package quickstart_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/tests/quickstart"
+	"holdfast/tests/rig"
+)
+
+func TestMain(m *testing.M) { os.Exit(rig.Main(m)) }
+
+// address is where the README's broker listens.
+const address = "127.0.0.1:9092"
+
+// TestQuickStart runs the blocks of the README in their order.
+func TestQuickStart(t *testing.T) {
+	if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+		conn.Close()
+		t.Fatalf("somebody listens on %s already; the README's broker needs it", address)
+	}
+	blocks, err := quickstart.Blocks(read(t, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{home: rig.TempDir(t)}
+	began := time.Now()
+	ran := 0
+	for _, b := range blocks {
+		switch b.Mark {
+		case "sh quickstart server":
+			s.serve(t, b)
+			ran++
+		case "sh quickstart":
+			s.run(t, b)
+			ran++
+		case "text quickstart output":
+			s.expect(t, b)
+		}
+	}
+	if s.server == nil || ran < 2 {
+		t.Fatalf("%d blocks ran; the README needs one marked \"sh quickstart server\" and one marked \"sh quickstart\"", ran)
+	}
+	if err := s.stop(t); err != nil {
+		t.Errorf("stop the README's broker: %v", err)
+	}
+	rig.Record(t, rig.Result{What: "the README's quick start as printed, in a fresh HOME", Rounds: ran, Seconds: time.Since(began).Seconds()})
+}
+
+// session is one newcomer.
+type session struct {
+	home   string
+	server *rig.Process
+	last   func() string // output of the block before
+}
+
+// env is a fresh HOME; only Go's caches are handed on, so that nothing is
+// compiled or fetched twice.
+func (s *session) env(t *testing.T) []string {
+	t.Helper()
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "TERM=dumb", "USER=newcomer"}
+	out, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(out), "\n")
+	for i, name := range []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOSUMDB", "GOFLAGS"} {
+		env = append(env, name+"="+lines[i])
+	}
+	return env
+}
+
+// serve starts the block and waits until the broker accepts.
+func (s *session) serve(t *testing.T, b quickstart.Block) {
+	t.Helper()
+	p, err := rig.Start(rig.Command{
+		Path: "bash", Args: []string{"-ec", b.Text}, Env: s.env(t), Dir: rig.Root(), Log: filepath.Join(s.home, "server.log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.KillGroup)
+	s.server, s.last = p, func() string { return p.Tail(1 << 20) }
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			conn.Close()
+			return
+		}
+		if !p.Alive() || time.Now().After(deadline) {
+			t.Fatalf("README line %d: nobody listens on %s:\n%s", b.Line, address, p.Tail(4000))
+		}
+	}
+}
+
+func (s *session) run(t *testing.T, b quickstart.Block) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", b.Text)
+	cmd.Dir, cmd.Env = rig.Root(), s.env(t)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("README line %d: %v\n%s\n%s", b.Line, err, b.Text, out.String())
+	}
+	s.last = out.String
+}
+
+func (s *session) expect(t *testing.T, b quickstart.Block) {
+	t.Helper()
+	if s.last == nil {
+		t.Fatalf("README line %d: output without a command before it", b.Line)
+	}
+	var missing string
+	for range 100 { // a server may print a moment after it listens
+		if missing = quickstart.Missing(s.last(), b.Text); missing == "" {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("README line %d: the output lacks %q:\n%s", b.Line, missing, s.last())
+}
+
+// stop ends the broker as a person would, with ctrl-C to the whole group.
+func (s *session) stop(t *testing.T) error {
+	t.Helper()
+	s.server.InterruptGroup()
+	_, err := s.server.WaitExit(20 * time.Second)
+	return err
+}
