@@ -23,6 +23,11 @@
 // recovery point and Applies every later batch; a table from Decode alone is
 // correct for the last batch only and accepts any unknown producer.
 //
+// A window above the end of the log describes a history that was cut off. Whoever
+// cuts a log deletes the windows above the cut before anything is appended: the
+// log may grow to the window's offset again with other batches, and then nobody
+// can tell that it is the wrong one. The model shows the trace.
+//
 // # Unknown producers
 //
 // A batch whose producer the table does not know and whose sequence is not 0
