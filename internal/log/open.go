@@ -1,0 +1,100 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	"holdfast/internal/invariant"
+	"holdfast/internal/kafka"
+	"holdfast/internal/producer"
+	"holdfast/internal/vfs"
+)
+
+// Create makes an empty log in Dir, durably, its parent directory's entry
+// included. Where an earlier Create did not finish it begins anew; a log that
+// holds anything is ErrExists.
+func Create(o Options) (*Log, error) {
+	invariant.Check(o.Topic != "" || !o.Key.TopicID.IsZero(), "create a log of nobody in %s", o.Dir)
+	if _, err := ReadIdentity(o.FS, o.Dir); !errors.Is(err, ErrUnfinished) {
+		if err == nil {
+			err = fmt.Errorf("create log %s: %w", o.Dir, ErrExists)
+		}
+		return nil, err
+	}
+	if err := o.FS.MkdirAll(o.Dir); err != nil {
+		return nil, fmt.Errorf("create log: %w", err)
+	}
+	inv, err := list(o.FS, o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, base := range inv.logs {
+		if info, err := o.FS.Stat(filePath(o.Dir, base, suffixLog)); err != nil || info.Size > 0 {
+			return nil, fmt.Errorf("create log %s: segment %d has bytes: %w", o.Dir, base, ErrExists)
+		}
+	}
+	l := newLog(o)
+	if err := l.create(); err != nil {
+		return nil, fmt.Errorf("create log %s: %w", o.Dir, err)
+	}
+	return l, nil
+}
+
+// create writes the identity last: a directory without one holds nothing.
+func (l *Log) create() error {
+	s := newSegment(l, 0)
+	s.indexLoaded = true
+	if err := s.openForWriting(true); err != nil {
+		return err
+	}
+	if err := writePlain(l.fsys, path.Join(l.dir, namePartition), partitionMetadata(l.key.TopicID)); err != nil {
+		return err
+	}
+	id := Identity{Key: l.key, Topic: l.topic}
+	if err := vfs.WriteFile(l.fsys, path.Join(l.dir, nameIdentity), id.encode()); err != nil {
+		return err
+	}
+	if err := l.fsys.SyncDir(path.Dir(l.dir)); err != nil {
+		return err
+	}
+	s.entered.Store(true)
+	l.mu.segments = []*Segment{s}
+	l.mu.table = producer.New()
+	return nil
+}
+
+// Open opens the log in Dir and recovers it from whatever happened (see
+// recoveryCases). When it returns, every byte below End is in a synced segment.
+//
+// *CorruptionError: acknowledged bytes are missing or wrong; the log must not be
+// served, and its bytes were left alone. ErrUnfinished: there is no log yet.
+// ErrForeign, ErrNewerFormat: as they say. Other errors are of reading or
+// writing, and opening may be tried again. The report is filled in as far as
+// recovery came.
+func Open(o Options, replay Replay) (*Log, Report, error) {
+	id, err := ReadIdentity(o.FS, o.Dir)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	if id.Key != o.Key {
+		return nil, Report{}, fmt.Errorf("open log %s for %s-%d: it is %s-%d, generation %d: %w",
+			o.Dir, o.Key.TopicID, o.Key.Partition, id.Key.TopicID, id.Key.Partition, id.Key.Generation, ErrForeign)
+	}
+	l := newLog(o)
+	if l.topic == "" {
+		l.topic = id.Topic
+	}
+	v := &survey{l: l, replay: replay, mutant: o.mutant}
+	report := Report{End: kafka.NoOffset}
+	if err = v.look(); err == nil {
+		report, err = l.recover(v)
+	}
+	if err != nil {
+		for _, p := range v.pieces {
+			p.seg.retire()
+		}
+		return nil, report, err
+	}
+	return l, report, nil
+}
