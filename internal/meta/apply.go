@@ -29,7 +29,9 @@ func (i *Image) Apply(offset kafka.Offset, records []Record) (*Image, Delta, err
 			return nil, Delta{}, wrapApply(offset, n, r, err)
 		}
 	}
-	a.finish()
+	if err := a.finish(); err != nil {
+		return nil, Delta{}, &CorruptionError{Position: -1, Cause: fmt.Errorf("entry %d: %w", offset, err)}
+	}
 	return &next, a.delta(), nil
 }
 
@@ -355,13 +357,16 @@ func (a *applier) note(id kafka.TopicID, index kafka.PartitionIndex) {
 
 // finish puts the changed topics into the maps. The order does not matter: every
 // topic is another key.
-func (a *applier) finish() {
+func (a *applier) finish() error {
 	for id, t := range a.topics {
 		if t == nil {
 			a.next.topicsByID = a.next.topicsByID.delete(id)
-		} else {
-			a.next.topicsByID = a.next.topicsByID.set(id, t)
+			continue
 		}
+		if len(t.Partitions) == 0 {
+			return fmt.Errorf("topic %s without partitions: %w", t.Name, errValue)
+		}
+		a.next.topicsByID = a.next.topicsByID.set(id, t)
 	}
 	for name, t := range a.names {
 		if t == nil {
@@ -370,6 +375,7 @@ func (a *applier) finish() {
 			a.next.topics = a.next.topics.set(name, t)
 		}
 	}
+	return nil
 }
 
 func (a *applier) delta() Delta {

@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+func (c DeleteTopics) decide(d *decision) (Reply, error) {
+	var reply Reply
+	asked := map[kafka.TopicID]int{}
+	for _, ref := range c.Topics {
+		if t := d.find(ref); t != nil {
+			asked[t.ID]++
+		}
+	}
+	for _, ref := range c.Topics {
+		result := TopicResult{Name: ref.Name, ID: ref.ID}
+		if t, err := d.deletable(ref, asked); err != nil {
+			result.Code, result.Message = err.Code, err.Message
+		} else {
+			d.emit(&meta.RemoveTopic{ID: t.ID})
+			result = TopicResult{Name: t.Name, ID: t.ID}
+		}
+		reply.Topics = append(reply.Topics, result)
+	}
+	return reply, nil
+}
+
+func (d *decision) find(ref TopicRef) *meta.Topic {
+	if ref.Name != "" {
+		return d.image.TopicByName(ref.Name)
+	}
+	return d.image.TopicByID(ref.ID)
+}
+
+func (d *decision) deletable(ref TopicRef, asked map[kafka.TopicID]int) (*meta.Topic, *Error) {
+	switch {
+	case ref.Name != "" && !ref.ID.IsZero():
+		return nil, refuse(kafka.ErrInvalidRequest, "a topic is named either by name or by id")
+	case ref.Name == "" && ref.ID.IsZero():
+		return nil, refuse(kafka.ErrInvalidRequest, "neither name nor id of a topic")
+	}
+	t := d.find(ref)
+	switch {
+	case t == nil && ref.Name != "":
+		return nil, refuse(kafka.ErrUnknownTopicOrPartition, "there is no topic %s", clip(ref.Name))
+	case t == nil:
+		return nil, refuse(kafka.ErrUnknownTopicID, "there is no topic with id %s", ref.ID)
+	case asked[t.ID] > 1:
+		return nil, refuse(kafka.ErrInvalidRequest, "topic %s is named twice", t.Name)
+	case !d.settings().DeleteTopics:
+		return nil, refuse(kafka.ErrTopicDeletionDisabled, "deletion of topics is switched off (delete.topic.enable)")
+	}
+	return t, nil
+}

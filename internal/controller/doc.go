@@ -1,0 +1,45 @@
+// Package controller decides on the cluster's metadata: a command and the image
+// go in, records and a reply come out. Whoever runs it appends the records to the
+// metadata log and gives the reply when they are applied.
+//
+// What it is not: it changes nothing and keeps nothing (meta.Apply is the only
+// way in which metadata changes), waits for nothing and speaks no wire format;
+// api translates. It is pure: time, identities and settings are inputs.
+//
+// # Invariants
+//
+//  1. Decide reads the image and never changes it.
+//  2. The records of a decision apply to the image that it was made on.
+//  3. A refused item of a command leaves no record; the others do not suffer.
+//  4. A topic's min ISR is never above its replication factor, be it explicit or
+//     derived from the target replication factor as RF/2+1.
+//  5. LowestMinISR is the smallest min ISR in force since the ISR last held every
+//     replica.
+//  6. A leadership that may have recovered its log is a new leadership: the
+//     registration of another incarnation raises the leader epoch of what the
+//     broker leads.
+//  7. A replica whose directory is gone is marked lost, leaves ISR and ELR in the
+//     same record, and is not elected.
+//  8. Producer id blocks do not overlap, and none is handed out twice.
+//  9. A broker whose start counter does not grow with its directory is a copy of
+//     another one and is refused.
+//
+// # File map
+//
+//	command.go           commands and replies
+//	decide.go            Decide, inputs, what several decisions share
+//	topic_name.go        which names a topic may have
+//	create_topics.go     CreateTopics
+//	delete_topics.go     DeleteTopics
+//	create_partitions.go CreatePartitions
+//	placement.go         which brokers get a partition
+//	alter_configs.go     AlterConfigs
+//	min_isr.go           what a change of min ISR means for partitions
+//	register_broker.go   RegisterBroker
+//	producer_ids.go      AllocateProducerIDs
+//	errors.go            refusals
+//
+// KIPs: 500 and 631 (the controller as a log-driven machine), 516 (topic ids),
+// 599 (limits), 195 (CreatePartitions), 339 (incremental configs), 730 (producer
+// id blocks), 966 (min ISR and ELR), 858 (directories).
+package controller
