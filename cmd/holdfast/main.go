@@ -1,4 +1,10 @@
 // Command holdfast is the broker, its tools and its console in one binary.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"holdfast/internal/cli"
+)
+
+func main() { os.Exit(cli.Main(os.Args[1:])) }

@@ -175,3 +175,9 @@ func temporaryCost(dirs string) string {
 	}
 	return ""
 }
+
+// Cost says what a topic or broker setting costs the promise that no
+// acknowledged record is lost, or "" when it costs nothing.
+func Cost(key, value string) string {
+	return unsafeCost(Setting{Key: key, Value: value}, func(string) string { return "" })
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/config"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	check := &cobra.Command{Use: "check FILE", Short: "Say what of a server.properties is accepted, ignored, unknown or unsafe", Args: cobra.ExactArgs(1),
+		Long:    "Judge every setting of a server.properties (- is stdin). Unsafe settings are\nnamed with what they cost. The status is 10 where a setting is unsafe or would\nkeep the broker from starting.",
+		Example: "  holdfast config check /etc/kafka/server.properties\n  holdfast config check server.properties -O json",
+		RunE:    run(func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) })}
+	a.outputFlag(check)
+	keys := &cobra.Command{Use: "keys", Short: "List every setting with its default and meaning", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions}
+	var topic bool
+	keys.Flags().BoolVar(&topic, "topic", false, "topic settings instead of broker settings")
+	keys.RunE = run(func(*cobra.Command, []string) error { return a.listKeys(topic) })
+	a.outputFlag(keys)
+	return parent("config", "Look at configurations", nil, check, keys)
+}
+
+// readProperties reads a properties file; origins become "FILE:LINE".
+func readProperties(s Streams, name string) ([]config.Setting, error) {
+	var data []byte
+	var err error
+	if name == "-" {
+		data, err = io.ReadAll(io.LimitReader(s.In, config.PropertiesMax+1))
+	} else {
+		data, err = readSome(name, config.PropertiesMax+1)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	settings, err := config.ParseProperties(data)
+	var syntax *config.SyntaxError
+	if errors.As(err, &syntax) {
+		return nil, fmt.Errorf("%s:%d: %s", name, syntax.Line, syntax.Cause)
+	}
+	for i := range settings {
+		settings[i].Origin = filepath.Base(name) + ":" + strings.TrimPrefix(settings[i].Origin, "line ")
+	}
+	return settings, err
+}
+
+func readSome(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+type checkedSetting struct {
+	Verdict string `json:"verdict"`
+	Key     string `json:"key"`
+	Value   string `json:"value,omitempty"`
+	Origin  string `json:"origin,omitempty"`
+	Text    string `json:"text,omitempty"`
+	Nearest string `json:"nearest,omitempty"`
+}
+
+func (a *app) checkConfig(name string) error {
+	settings, err := readProperties(a.Streams, name)
+	if err != nil {
+		return err
+	}
+	found := config.Check(settings)
+	counts := map[config.Verdict]int{}
+	list := []checkedSetting{}
+	var rows []any
+	for _, f := range found {
+		counts[f.Verdict]++
+		row := checkedSetting{string(f.Verdict), f.Key, f.Value, f.Origin, f.Text, f.Nearest}
+		list, rows = append(list, row), append(rows, row)
+	}
+	err = a.print(listing{value: list, rows: rows, text: func(bool) error {
+		order := []config.Verdict{config.VerdictRefused, config.VerdictUnsafe, config.VerdictUnknown, config.VerdictIgnored, config.VerdictAccepted}
+		for _, v := range order {
+			for _, row := range list {
+				if row.Verdict != string(v) {
+					continue
+				}
+				text := fmt.Sprintf("%-9s %s", row.Verdict, clean(row.Key))
+				if row.Value != "" {
+					text += "=" + clean(row.Value)
+				}
+				if row.Origin != "" {
+					text += "  (" + row.Origin + ")"
+				}
+				if row.Text != "" {
+					text += "\n          " + clean(row.Text)
+				}
+				if _, err := fmt.Fprintln(a.Streams.Out, text); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		return err
+	}
+	a.talk("accepted %d, ignored %d, unknown %d, unsafe %d, refused %d", counts[config.VerdictAccepted], counts[config.VerdictIgnored],
+		counts[config.VerdictUnknown], counts[config.VerdictUnsafe], counts[config.VerdictRefused])
+	if counts[config.VerdictUnsafe]+counts[config.VerdictRefused] > 0 {
+		return exit(ExitBad)
+	}
+	return nil
+}
+
+type listedKey struct {
+	Key        string `json:"key"`
+	Type       string `json:"type"`
+	Default    string `json:"default"`
+	Allowed    string `json:"allowed,omitempty"`
+	Importance string `json:"importance"`
+	Dynamic    bool   `json:"dynamic"`
+	Ignored    string `json:"ignored,omitempty"`
+	Doc        string `json:"doc"`
+}
+
+func (a *app) listKeys(topic bool) error {
+	keys := config.BrokerKeys()
+	if topic {
+		keys = config.TopicKeys()
+	}
+	var list []listedKey
+	var rows []any
+	for _, k := range keys {
+		value := k.Default
+		if k.Derived != "" {
+			value = k.Derived
+		}
+		row := listedKey{k.Name, k.Type.String(), value, k.Rule.Text, k.Importance.String(), k.Dynamic || topic, k.Ignored, k.Doc}
+		list, rows = append(list, row), append(rows, row)
+	}
+	return a.print(listing{value: list, rows: rows, text: func(wide bool) error {
+		var grid [][]any
+		for _, k := range list {
+			if k.Ignored != "" && !wide {
+				continue
+			}
+			grid = append(grid, []any{k.Key, k.Type, k.Default, k.Doc})
+		}
+		return a.grid([]any{"KEY", "TYPE", "DEFAULT", "MEANING"}, grid)
+	}})
+}

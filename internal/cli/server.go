@@ -1,0 +1,273 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast/internal/config"
+)
+
+// serverOptions are the flags of server and dev.
+type serverOptions struct {
+	dataDir     string
+	listeners   string
+	advertised  string
+	adminListen string
+	file        string
+	nodeID      int
+	set         []string
+	logFormat   string
+	verbose     bool
+	dev         bool
+}
+
+func (o *serverOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.dataDir, "data-dir", "", "data directory (log.dirs)")
+	f.StringVar(&o.listeners, "listeners", "", "where to listen: PLAINTEXT://HOST:PORT, separated by commas")
+	f.StringVar(&o.advertised, "advertised-listeners", "", "what clients are told to connect to, where it differs")
+	f.StringVar(&o.adminListen, "admin-listen", "", "HOST:PORT of metrics and health; none switches them off")
+	f.StringVar(&o.file, "config", "", "configuration in the format of Kafka's server.properties")
+	f.IntVar(&o.nodeID, "node-id", -1, "id of this broker (node.id)")
+	f.StringArrayVar(&o.set, "set", nil, "any broker setting KEY=VALUE; may be repeated")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+	_ = cmd.MarkFlagDirname("data-dir")
+	_ = cmd.MarkFlagFilename("config", "properties")
+	_ = cmd.RegisterFlagCompletionFunc("set", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		var list []string
+		for _, k := range config.BrokerKeys() {
+			if k.Ignored == "" {
+				list = append(list, cobra.CompletionWithDesc(k.Name+"=", k.Doc))
+			}
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+}
+
+const serverLong = `Run a broker until SIGTERM or Ctrl-C, which end it cleanly with status 0.
+
+Settings have the names of Kafka's server.properties. Flags outrank the
+environment (KAFKA_LOG_SEGMENT_BYTES or HOLDFAST_LOG_SEGMENT_BYTES for
+log.segment.bytes), which outranks the file. Identity on disk outranks them all.
+"holdfast config keys" lists the settings, "holdfast config check FILE" judges a file.`
+
+func (a *app) serverCommand() *cobra.Command {
+	var o serverOptions
+	cmd := &cobra.Command{Use: "server", Short: "Run a broker, for scripts and services", Long: serverLong, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Example: "  holdfast server --data-dir /var/lib/holdfast --listeners PLAINTEXT://0.0.0.0:9092\n  holdfast server --config server.properties --set log.retention.hours=24",
+		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
+	o.flags(cmd)
+	return cmd
+}
+
+const devLong = `Run a durable broker for one person, with nothing to configure.
+
+Data stays in $XDG_DATA_HOME/holdfast/dev, or ~/.local/share/holdfast/dev: the
+next start finds it again. Nothing is weaker than on a server: every
+acknowledged record is on stable storage.`
+
+func (a *app) devCommand() *cobra.Command {
+	o := serverOptions{dev: true}
+	cmd := &cobra.Command{Use: "dev", Short: "Run a durable broker on this machine, nothing to configure", Long: devLong, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+		Example: "  holdfast dev\n  holdfast dev --listeners PLAINTEXT://127.0.0.1:19092",
+		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
+	o.flags(cmd)
+	return cmd
+}
+
+// brokerConfig merges flags, environment and file.
+func (a *app) brokerConfig(o serverOptions) (*config.Broker, []config.Warning, error) {
+	s := config.Sources{Env: a.Streams.Env}
+	var err error
+	if s.Hostname, err = os.Hostname(); err != nil {
+		s.Hostname = ""
+	}
+	if o.file != "" {
+		if s.File, err = readProperties(a.Streams, o.file); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, item := range o.set {
+		key, value, ok := strings.Cut(item, "=")
+		if !ok || key == "" {
+			return nil, nil, usagef("--set %s: want KEY=VALUE", item)
+		}
+		s.Flags = append(s.Flags, config.Setting{Key: key, Value: value, Origin: "--set"})
+	}
+	if o.adminListen == "none" {
+		s.Flags = append(s.Flags, config.Setting{Key: "admin.listen", Origin: "--admin-listen"})
+		o.adminListen = ""
+	}
+	if o.nodeID >= 0 {
+		s.Flags = append(s.Flags, config.Setting{Key: "node.id", Value: fmt.Sprint(o.nodeID), Origin: "--node-id"})
+	}
+	for _, f := range []config.Setting{{Key: "log.dirs", Value: o.dataDir, Origin: "--data-dir"}, {Key: "listeners", Value: o.listeners, Origin: "--listeners"},
+		{Key: "advertised.listeners", Value: o.advertised, Origin: "--advertised-listeners"}, {Key: "admin.listen", Value: o.adminListen, Origin: "--admin-listen"}} {
+		if f.Value != "" {
+			s.Flags = append(s.Flags, f)
+		}
+	}
+	b, warnings, err := config.Load(s)
+	if err != nil {
+		return nil, warnings, withFix(err, "`holdfast config keys` lists every setting with its meaning.")
+	}
+	return b, warnings, nil
+}
+
+// serve runs a broker until a signal.
+func (a *app) serve(ctx context.Context, o serverOptions) error {
+	logger, err := a.logger(o)
+	if err != nil {
+		return err
+	}
+	if o.dev && o.dataDir == "" && !a.saysDataDir(o) {
+		if o.dataDir, err = a.userDataDir(); err != nil {
+			return err
+		}
+	}
+	b, warnings, err := a.brokerConfig(o)
+	for _, w := range warnings {
+		logger.Warn("configuration", "setting", w.Key, "origin", w.Origin, "what", w.Text)
+	}
+	if err != nil {
+		return err
+	}
+	if b.DataDir == "" {
+		return withFix(errors.New("no data directory is named"), "Say --data-dir DIR, or log.dirs in the configuration. `holdfast dev` chooses one by itself.")
+	}
+	if b.DataDir, err = filepath.Abs(b.DataDir); err != nil {
+		return err
+	}
+	if config.Temporary(b.DataDir) {
+		logger.Warn("the data directory lies in a temporary place: the system empties it at boot or by age, and all records with it", "dir", b.DataDir)
+	}
+	begun := a.Streams.Clock.Now()
+	running, err := a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version()})
+	if err != nil {
+		return explainStart(b, err)
+	}
+	if o.dev {
+		a.welcome(b, running, a.Streams.Clock.Since(begun))
+	} else {
+		logger.Info("ready", "listeners", strings.Join(running.Listeners(), ","), "admin", running.Admin(), "dir", b.DataDir)
+	}
+	return a.untilStopped(ctx, b, running, logger)
+}
+
+// untilStopped waits for a signal or the broker's own end. A second signal does
+// not wait for the clean stop.
+func (a *app) untilStopped(ctx context.Context, b *config.Broker, running Running, logger *slog.Logger) error {
+	select {
+	case <-running.Done():
+		return fmt.Errorf("the broker stopped by itself: %w", running.Err())
+	case s := <-a.Streams.Interrupts:
+		logger.Info("stopping", "signal", fmt.Sprint(s))
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ControlledStopLimit+30*time.Second)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- running.Stop(stop) }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			return fmt.Errorf("stop the broker: %w", err)
+		}
+		logger.Info("stopped")
+		return nil
+	case <-a.Streams.Interrupts:
+		return errors.New("a second signal: not waiting for a clean stop; what was acknowledged is safe")
+	}
+}
+
+// explainStart adds what to do to an error of a start.
+func explainStart(b *config.Broker, err error) error {
+	err = fmt.Errorf("start the broker: %w", err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return withFix(err, "Something listens there already, perhaps another broker: `holdfast cluster info` asks it.\n--listeners PLAINTEXT://127.0.0.1:19092 --admin-listen 127.0.0.1:19644 takes other ports.")
+	case errors.Is(err, syscall.EACCES), errors.Is(err, os.ErrPermission):
+		return withFix(err, "This user may not write to %s; --data-dir names another place.", b.DataDir)
+	}
+	return err
+}
+
+// saysDataDir reports whether something other than --data-dir names a place.
+func (a *app) saysDataDir(o serverOptions) bool {
+	b, _, err := a.brokerConfig(o)
+	return err == nil && b.DataDir != ""
+}
+
+// userDataDir is where dev keeps its data: the user's own, never a temporary one.
+func (a *app) userDataDir() (string, error) {
+	if dir := a.Streams.env("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "holdfast", "dev"), nil
+	}
+	home := a.Streams.env("HOME")
+	if !filepath.IsAbs(home) {
+		return "", withFix(errors.New("no directory for data: neither XDG_DATA_HOME nor HOME is set"), "Say --data-dir DIR.")
+	}
+	return filepath.Join(home, ".local", "share", "holdfast", "dev"), nil
+}
+
+func (a *app) logger(o serverOptions) (*slog.Logger, error) {
+	level := slog.LevelInfo
+	if o.dev {
+		level = slog.LevelWarn
+	}
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	options := &slog.HandlerOptions{Level: level}
+	var w io.Writer = a.Streams.Err
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, usagef("--log-format %s: want text or json", o.logFormat)
+}
+
+// welcome tells a person where everything is and what to do next.
+func (a *app) welcome(b *config.Broker, r Running, took time.Duration) {
+	listener := strings.Join(r.Listeners(), ", ")
+	flag := ""
+	if listener != defaultBroker {
+		flag = " -b " + strings.Split(listener, ", ")[0]
+	}
+	fmt.Fprintf(a.Streams.Out, `Holdfast %s is ready after %d ms.
+
+  listener        %s
+  data directory  %s
+  metrics         %s
+  survives        one broker: survives kill -9 and power cuts; losing this disk
+                  loses the data, because no follower holds a copy
+
+Next, in another terminal:
+
+  holdfast topic create hello%s
+  echo "hello, world" | holdfast produce hello%s
+  holdfast consume hello -o :end%s
+
+Ctrl-C stops it.
+`, a.version(), took.Milliseconds(), listener, b.DataDir, adminText(r.Admin()), flag, flag, flag)
+}
+
+func adminText(admin string) string {
+	if admin == "" {
+		return "off"
+	}
+	return "http://" + admin + "/metrics"
+}

@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"holdfast/internal/config"
+)
+
+// BrokerOptions are what a broker is started with. All fields are set.
+type BrokerOptions struct {
+	Config *config.Broker // DataDir is set
+	Log    *slog.Logger
+	// Version is what the broker says it is.
+	Version string
+}
+
+// Running is a broker that serves.
+type Running interface {
+	// Listeners are the addresses that clients can connect to, one for each
+	// listener of the configuration, with the ports that were really opened.
+	Listeners() []string
+	// Admin is the address of the admin listener, or "".
+	Admin() string
+	// Done is closed when the broker has stopped by itself; Err then says why.
+	Done() <-chan struct{}
+	Err() error
+	// Stop ends the broker cleanly and waits for it, at most until ctx ends.
+	Stop(ctx context.Context) error
+}
+
+// StartBroker starts a broker and returns once it serves.
+type StartBroker func(ctx context.Context, o BrokerOptions) (Running, error)
+
+// startNode is the StartBroker of the program.
+func startNode(context.Context, BrokerOptions) (Running, error) {
+	return nil, errors.New("this build has no broker in it")
+}

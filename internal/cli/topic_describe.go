@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// describedTopic is everything that topic describe says of a topic.
+type describedTopic struct {
+	Topic             string               `json:"topic"`
+	ID                string               `json:"id,omitempty"`
+	Internal          bool                 `json:"internal"`
+	ReplicationFactor int                  `json:"replication_factor"`
+	AcksPolicy        string               `json:"acks_policy"` // "unknown" where the broker has no such setting
+	Durability        string               `json:"durability"`
+	Partitions        []describedPartition `json:"partitions"`
+	Configs           []describedConfig    `json:"configs"`
+}
+
+type describedPartition struct {
+	Partition   int32   `json:"partition"`
+	Leader      int32   `json:"leader"`
+	LeaderEpoch int32   `json:"leader_epoch"`
+	Replicas    []int32 `json:"replicas"`
+	ISR         []int32 `json:"isr"`
+	Start       int64   `json:"start_offset"` // -1: unknown
+	End         int64   `json:"end_offset"`   // exclusive; -1: unknown
+	Error       string  `json:"error,omitempty"`
+}
+
+type describedConfig struct {
+	Key    string  `json:"key"`
+	Value  *string `json:"value"`
+	Source string  `json:"source"`
+}
+
+func (a *app) topicDescribeCommand() *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{Use: "describe NAME...", Aliases: []string{"desc", "info"}, Short: "Show partitions, offsets and settings of topics",
+		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Long:    "Show partitions, offsets and settings of topics: acks.policy, durability and\nmin.insync.replicas always, others where they differ from the default.",
+		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --all-configs -O yaml",
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, all) })
+		})}
+	cmd.Flags().BoolVarP(&all, "all-configs", "a", false, "every setting, defaults too")
+	a.outputFlag(cmd)
+	a.clientFlags(cmd)
+	return cmd
+}
+
+func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []string, all bool) error {
+	details, err := adm.ListTopicsWithInternal(ctx, names...)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := details[name].Err; err != nil {
+			return fmt.Errorf("describe topic %s: %w", name, err)
+		}
+	}
+	starts, err := adm.ListStartOffsets(ctx, names...)
+	if err != nil {
+		return err
+	}
+	ends, err := adm.ListEndOffsets(ctx, names...)
+	if err != nil {
+		return err
+	}
+	configs, err := adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return err
+	}
+	var list []describedTopic
+	var rows []any
+	for _, name := range names {
+		t := describeTopic(details[name], starts, ends)
+		t.addConfigs(configs, all)
+		list, rows = append(list, t), append(rows, t)
+	}
+	return a.print(listing{value: list, rows: rows, text: func(wide bool) error {
+		for i, t := range list {
+			if i > 0 {
+				fmt.Fprintln(a.Streams.Out)
+			}
+			if err := a.printTopic(t); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+}
+
+func describeTopic(d kadm.TopicDetail, starts, ends kadm.ListedOffsets) describedTopic {
+	t := describedTopic{Topic: d.Topic, Internal: d.IsInternal, ReplicationFactor: d.Partitions.NumReplicas(), AcksPolicy: "unknown", Durability: "unknown"}
+	if d.ID != (kadm.TopicID{}) {
+		t.ID = d.ID.String()
+	}
+	for _, p := range d.Partitions.Sorted() {
+		row := describedPartition{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
+		start, okStart := starts.Lookup(d.Topic, p.Partition)
+		end, okEnd := ends.Lookup(d.Topic, p.Partition)
+		if err := cmpOr(p.Err, cmpOr(start.Err, end.Err)); err != nil {
+			row.Error = err.Error()
+		}
+		if okStart && start.Err == nil {
+			row.Start = start.Offset
+		}
+		if okEnd && end.Err == nil {
+			row.End = end.Offset
+		}
+		t.Partitions = append(t.Partitions, row)
+	}
+	return t
+}
+
+// alwaysShown are settings that decide what an acknowledgement is worth.
+var alwaysShown = []string{"acks.policy", "durability", "min.insync.replicas"}
+
+func (t *describedTopic) addConfigs(configs kadm.ResourceConfigs, all bool) {
+	t.Configs = []describedConfig{}
+	resource, err := configs.On(t.Topic, nil)
+	if err != nil || resource.Err != nil {
+		return
+	}
+	for _, c := range resource.Configs {
+		if c.Value != nil && c.Key == "acks.policy" {
+			t.AcksPolicy = *c.Value
+		}
+		if c.Value != nil && c.Key == "durability" {
+			t.Durability = *c.Value
+		}
+		if all || c.Source != kmsg.ConfigSourceDefaultConfig || slices.Contains(alwaysShown, c.Key) {
+			source := strings.ToLower(strings.TrimSuffix(c.Source.String(), "_CONFIG"))
+			t.Configs = append(t.Configs, describedConfig{Key: c.Key, Value: c.Value, Source: source})
+		}
+	}
+	slices.SortFunc(t.Configs, func(x, y describedConfig) int { return strings.Compare(x.Key, y.Key) })
+}
+
+func (a *app) printTopic(t describedTopic) error {
+	out := a.Streams.Out
+	fmt.Fprintf(out, "Topic:               %s\n", t.Topic)
+	if t.ID != "" {
+		fmt.Fprintf(out, "Id:                  %s\n", t.ID)
+	}
+	fmt.Fprintf(out, "Replication factor:  %d\n", t.ReplicationFactor)
+	fmt.Fprintf(out, "Acknowledgements:    acks.policy=%s  %s\n", t.AcksPolicy, acksMeaning(t.AcksPolicy))
+	fmt.Fprintf(out, "Durability:          durability=%s  %s\n\n", t.Durability, durabilityMeaning(t.Durability))
+	var grid [][]any
+	for _, p := range t.Partitions {
+		row := []any{p.Partition, p.Leader, p.LeaderEpoch, ids(p.Replicas), ids(p.ISR), offset(p.Start), offset(p.End)}
+		if p.Error != "" {
+			row = append(row, p.Error)
+		}
+		grid = append(grid, row)
+	}
+	if err := a.grid([]any{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END"}, grid); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	grid = nil
+	for _, c := range t.Configs {
+		value := "-"
+		if c.Value != nil {
+			value = clean(*c.Value)
+		}
+		grid = append(grid, []any{c.Key, value, c.Source})
+	}
+	return a.grid([]any{"SETTING", "VALUE", "SOURCE"}, grid)
+}
+
+func acksMeaning(policy string) string {
+	switch policy {
+	case "upgrade":
+		return "(acks=1 is treated as acks=all)"
+	case "warn", "allow":
+		return "(UNSAFE: acks=1 is acknowledged by the leader alone)"
+	case "reject":
+		return "(acks 0 and 1 are refused)"
+	}
+	return "(this broker has no such setting)"
+}
+
+func durabilityMeaning(mode string) string {
+	switch mode {
+	case "fsync":
+		return "(acknowledged once on stable storage)"
+	case "page-cache":
+		return "(UNSAFE: a power cut loses acknowledged records)"
+	}
+	return "(this broker does not say when it is durable)"
+}
+
+func ids(list []int32) string {
+	text := make([]string, len(list))
+	for i, id := range list {
+		text[i] = fmt.Sprint(id)
+	}
+	return strings.Join(text, ",")
+}
+
+func offset(o int64) string {
+	if o < 0 {
+		return "?"
+	}
+	return fmt.Sprint(o)
+}
