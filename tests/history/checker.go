@@ -27,6 +27,7 @@ type send struct {
 	outcome outcome
 	final   bool // the current final read saw it
 	twice   bool // already reported or counted as standing at two offsets
+	lost    bool // already reported as lost
 }
 
 // partition is what is known of one log.
@@ -246,12 +247,14 @@ func (f *FinalRead) End(end kafka.Offset) {
 	for _, packed := range p.sends {
 		v := unpack(packed)
 		s := f.c.send(v)
-		if s.final {
+		if s.final || s.lost {
 			continue
 		}
 		if s.outcome == acked {
+			s.lost = true
 			f.c.find(LostWrite, "%s of %s acknowledged at %d; the log ends at %d", v, f.tp, s.acked, end)
 		} else if s.seen != kafka.NoOffset {
+			s.lost = true
 			f.c.find(LostWrite, "%s of %s was read at %d, and is gone; the log ends at %d", v, f.tp, s.seen, end)
 		}
 	}

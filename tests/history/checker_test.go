@@ -80,6 +80,8 @@ func TestGoldenHistories(t *testing.T) {
 		}, map[history.Kind]int64{history.LostWrite: 1}},
 		{"lost in the second life only", func(x world) { v := x.send(2, 0); x.final(1, v...); x.final(2, v[0]) },
 			map[history.Kind]int64{history.LostWrite: 1, history.StaleEndOffset: 1}},
+		{"lost in two reads is lost once", func(x world) { x.send(1, 0); x.final(1); x.final(2) },
+			map[history.Kind]int64{history.LostWrite: 1, history.StaleEndOffset: 2}},
 		{"read and then gone", func(x world) {
 			x.Poll(1, tp, 0, x.Invoke(x.w, tp))
 			x.final(2)

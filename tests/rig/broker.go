@@ -83,8 +83,12 @@ func DefaultTarget(tb testing.TB) Target {
 		return Holdfast{}
 	case "strawman":
 		return Strawman{}
+	case "kafka":
+		return ApacheKafka{}
+	case "kafka-flush":
+		return ApacheKafka{Flush: true}
 	default:
-		tb.Fatalf("HOLDFAST_RIG_TARGET=%q: want holdfast or strawman", name)
+		tb.Fatalf("HOLDFAST_RIG_TARGET=%q: want holdfast, strawman, kafka or kafka-flush", name)
 		return nil
 	}
 }

@@ -27,6 +27,8 @@ type Campaign struct {
 	Rounds   int
 	Seed     uint64
 	Accident Accident
+	// Prepared, if any, is called when the topics of a new directory exist.
+	Prepared func() error
 	// Deadline ends the campaign between two rounds; the zero time is never.
 	Deadline time.Time
 	// UntilFound stops at the first anomaly, for planted faults.
@@ -98,6 +100,11 @@ func (e *era) run(tb testing.TB, rounds int) error {
 	}
 	defer func() { e.proc.Kill() }()
 	CreateTopics(tb, NewClient(tb, e.place.Addr), campaignTopics()...)
+	if e.Prepared != nil {
+		if err := e.Prepared(); err != nil {
+			return err
+		}
+	}
 	e.ledger = NewLedger()
 	e.load = StartLoad(tb, e.place.Addr, e.ledger, e.rng.Uint64(), campaignWriters())
 	defer e.load.Stop()
@@ -178,7 +185,7 @@ func (e *era) start(tb testing.TB) error {
 // cleanStop ends the era as an operator would: SIGTERM, exit status 0, and the
 // records are there after the next start as well.
 func (e *era) cleanStop(tb testing.TB) error {
-	if e.Target.Name() == "strawman" {
+	if e.Target.Name() != (Holdfast{}).Name() {
 		return nil
 	}
 	e.load.Resume()

@@ -25,7 +25,7 @@
 //	HOLDFAST_RIG_ROUNDS     accidents to make; each test has a small default
 //	HOLDFAST_RIG_SEED       seed of the plan; the clock when unset
 //	HOLDFAST_RIG_BINARY     broker to test instead of building ./cmd/holdfast
-//	HOLDFAST_RIG_TARGET     holdfast (default) or strawman
+//	HOLDFAST_RIG_TARGET     holdfast (default), strawman, kafka or kafka-flush
 //	HOLDFAST_RIG_RESULTS    file that results are appended to, one JSON object a line
 //	HOLDFAST_RIG_FULL       1: the sizes that docs/PROOF.md is made of
 //	HOLDFAST_ALLOW_MISSING  comma-separated: powercut, kcat, kafka, root
@@ -36,6 +36,7 @@
 //	binary.go    building the broker once
 //	process.go   one child process
 //	broker.go    a broker as a child process: command line, readiness, ports
+//	peer.go      Apache Kafka as a target, for control
 //	client.go    client options that never give up; topics
 //	ledger.go    a history.Checker that many goroutines may feed
 //	load.go      writers and tail readers
