@@ -16,7 +16,11 @@
 //     sectors of one write and drop the earlier ones.
 //  3. Space is written over only after the tail that frees it is on stable
 //     storage in the superblock.
-//  4. One checksum covers a whole round.
+//  4. One checksum covers a whole round. A round says where it was written, so
+//     that a copy of one inside a payload is never taken for one.
+//  5. A change of the superblock ends with both copies saying the same: no single
+//     damaged block brings an older state back.
+//  6. After a crash the last round is written again before anything follows it.
 //
 // Locks: mu guards the list of live rounds and is never held across I/O. Commit
 // is called by one goroutine, Release and Grow by one other.
@@ -28,5 +32,6 @@
 //	entry.go    what a round holds; its encoding
 //	round.go    building a round in an aligned buffer
 //	journal.go  the ring: commit, release, grow
+//	super.go    the superblock: version, tail, size
 //	open.go     creating, opening, finding the live rounds
 package journal

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	"holdfast/internal/kafka"
 )
@@ -25,9 +26,9 @@ const (
 	// Extent names bytes that were synced straight to their segment: their place
 	// and checksum.
 	Extent Kind = 2
-	// Fence declares everything of the key dead: every earlier entry, and every
-	// byte at or above Base that they name. It precedes truncation, deletion and
-	// moves.
+	// Fence declares a part of the log dead: of every earlier entry of the key,
+	// what is at or above Base. Base 0 is all of it. It precedes truncation,
+	// deletion and moves.
 	Fence Kind = 3
 )
 
@@ -102,8 +103,10 @@ func (e *Entry) check(payload int64) error {
 	switch {
 	case e.Kind < Data || e.Kind > Fence:
 		return fmt.Errorf("%w: kind %d", errMalformed, e.Kind)
-	case e.Base < 0 || e.SegmentBase < 0 || e.Position < 0 || e.Length < 0:
+	case e.Base < 0 || e.SegmentBase < 0 || e.Position < 0 || e.Length < 0 || e.Key.Partition < 0:
 		return fmt.Errorf("%w: negative place", errMalformed)
+	case e.Position > math.MaxInt64-e.Length:
+		return fmt.Errorf("%w: %d bytes at %d", errMalformed, e.Length, e.Position)
 	case e.Kind != Fence && e.End <= e.Base:
 		return fmt.Errorf("%w: offsets [%d, %d)", errMalformed, e.Base, e.End)
 	case e.Kind == Data && payload != e.Length, e.Kind != Data && payload != 0:

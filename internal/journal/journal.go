@@ -1,11 +1,10 @@
 package journal
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"sync"
+	"sync/atomic"
 
 	"holdfast/internal/invariant"
 	"holdfast/internal/vfs"
@@ -17,14 +16,16 @@ var (
 	// in its segments, or Release.
 	ErrFull = errors.New("journal is full")
 	// ErrNewer: the file was written by a newer version of this program.
-	ErrNewer = errors.New("written by a newer version")
+	ErrNewer = errors.New("written by a newer version; start that version, or a newer one")
+	// ErrClosed: the journal was closed.
+	ErrClosed = errors.New("journal is closed")
 )
 
 // CorruptionError is a journal that cannot be trusted: what it held may have
 // been acknowledged. Nothing is repaired by guessing.
 type CorruptionError struct {
 	File     string
-	Position int64
+	Position int64 // in bytes
 	Cause    string
 }
 
@@ -32,14 +33,6 @@ type CorruptionError struct {
 func (e *CorruptionError) Error() string {
 	return fmt.Sprintf("journal %s at %d: %s", e.File, e.Position, e.Cause)
 }
-
-// The superblock, twice at the start of the file.
-const (
-	superMagic   = 0x4844464a53555031 // "HDFJSUP1"
-	superVersion = 1
-	superSize    = 64
-	ringStart    = 2 * vfs.BlockSize
-)
 
 // liveRound is a round that no checkpoint covers yet.
 type liveRound struct {
@@ -51,22 +44,24 @@ type liveRound struct {
 type Journal struct {
 	o      Options
 	file   vfs.File
-	direct bool // writes are synchronous by themselves
+	direct bool // the file is past the page cache
 	id     [16]byte
-	super  struct {
-		generation uint64 // of the superblock that was written last
-		block      []byte
-	}
+	super  super // as it was written last; belongs to whoever calls Release
+	block  []byte
+	busy   atomic.Bool // a round is being written
+	// growPause counts calls of Grow that do nothing, after the disk was full.
+	growPause int
 
 	mu struct {
 		sync.Mutex
 		size    int64 // of the prewritten file
 		next    uint64
 		head    int64 // where the next round goes, if it fits
+		lap     uint32
 		tail    uint64
 		live    []liveRound
 		failed  error
-		freed   int64 // bytes of live rounds, for Used
+		used    int64 // bytes of live rounds
 		rounds  int64
 		written int64
 	}
@@ -76,6 +71,8 @@ type Journal struct {
 // sequence number. ErrFull leaves the round as it was. Any other error is for
 // ever: what reached the disk is unknown.
 func (j *Journal) Commit(r *Round) (seq uint64, err error) {
+	invariant.Check(!j.busy.Swap(true), "two rounds of journal %s at once", j.o.Name)
+	defer j.busy.Store(false)
 	length := r.Bytes()
 	j.mu.Lock()
 	if j.mu.failed != nil {
@@ -87,25 +84,26 @@ func (j *Journal) Commit(r *Round) (seq uint64, err error) {
 		j.mu.Unlock()
 		return 0, ErrFull
 	}
-	seq = j.mu.next
-	tail := j.mu.tail
+	info := roundInfo{seq: j.mu.next, tail: j.mu.tail, lap: j.mu.lap, position: pos}
+	if pos != j.mu.head {
+		info.lap++
+	}
 	j.mu.Unlock()
 
-	b := r.seal(seq, tail, j.id)
-	invariant.Check(int64(len(b)) == length, "round of %d bytes, placed for %d", len(b), length)
+	b := r.seal(info, j.id)
 	if err := j.write(b, pos); err != nil {
-		return 0, j.fail(fmt.Errorf("write journal round %d: %w", seq, err))
+		return 0, j.fail(fmt.Errorf("write journal round %d: %w", info.seq, err))
 	}
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.mu.next++
-	j.mu.head = pos + length
-	j.mu.live = append(j.mu.live, liveRound{seq: seq, pos: pos, end: pos + length})
-	j.mu.freed += length
+	j.mu.head, j.mu.lap = pos+length, info.lap
+	j.mu.live = append(j.mu.live, liveRound{seq: info.seq, pos: pos, end: pos + length})
+	j.mu.used += length
 	j.mu.rounds++
 	j.mu.written += length
-	return seq, nil
+	return info.seq, nil
 }
 
 // place finds room for length bytes: after the newest round, or at the start of
@@ -127,14 +125,10 @@ func (j *Journal) place(length int64) (int64, bool) {
 	return j.mu.head, j.mu.head+length <= oldest
 }
 
+// write returns when b is on stable storage: the file is opened that way.
 func (j *Journal) write(b []byte, pos int64) error {
-	if _, err := j.file.WriteAt(b, pos); err != nil {
-		return err
-	}
-	if j.direct {
-		return nil
-	}
-	return j.file.SyncData()
+	_, err := j.file.WriteAt(b, pos)
+	return err
 }
 
 func (j *Journal) fail(err error) error {
@@ -156,67 +150,66 @@ func (j *Journal) Release(upTo uint64) error {
 		n++
 	}
 	failed, tail := j.mu.failed, j.mu.tail
+	s := super{size: j.mu.size, lap: j.mu.lap}
+	if n > 0 {
+		tail = j.mu.live[n-1].seq + 1
+	}
 	j.mu.Unlock()
 	if failed != nil || n == 0 {
 		return failed
 	}
-	tail = max(tail, upTo+1)
-	if err := j.writeSuper(tail, false); err != nil {
-		return err
+	s.tail = tail
+	if j.o.mutant != mutantForgetTail {
+		if err := j.writeSuper(s); err != nil {
+			return j.fail(err)
+		}
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, l := range j.mu.live[:n] {
-		j.mu.freed -= l.end - l.pos
+		j.mu.used -= l.end - l.pos
 	}
 	j.mu.live = append(j.mu.live[:0], j.mu.live[n:]...)
 	j.mu.tail = tail
 	return nil
 }
 
-// writeSuper writes the other one of the two superblocks, so that a torn write
-// leaves the older one.
-func (j *Journal) writeSuper(tail uint64, clean bool) error {
-	j.super.generation++
-	b := j.super.block
-	clear(b)
-	binary.BigEndian.PutUint64(b[0:], superMagic)
-	binary.BigEndian.PutUint32(b[8:], superVersion)
-	if clean {
-		b[12] = 1
-	}
-	binary.BigEndian.PutUint64(b[16:], j.super.generation)
-	binary.BigEndian.PutUint64(b[24:], tail)
-	copy(b[32:48], j.id[:])
-	binary.BigEndian.PutUint32(b[superSize-4:], crc32.Checksum(b[:superSize-4], castagnoli))
-	at := int64(j.super.generation%2) * vfs.BlockSize
-	if err := j.write(b, at); err != nil {
-		return j.fail(fmt.Errorf("write journal superblock: %w", err))
-	}
-	return nil
-}
+// growRetry is how many calls of Grow pass after one that found the disk full.
+const growRetry = 256
 
 // Grow prewrites another step of the ring when it is smaller than it may become
-// and more than half of it is live. It reports whether it grew.
+// and more than half of it is live. It reports whether it grew. A full disk is
+// no error: the ring works as it is.
 func (j *Journal) Grow() (bool, error) {
 	j.mu.Lock()
-	size, used, failed := j.mu.size, j.mu.freed, j.mu.failed
+	size, used, failed := j.mu.size, j.mu.used, j.mu.failed
+	s := super{tail: j.mu.tail, lap: j.mu.lap}
 	j.mu.Unlock()
 	if failed != nil || size >= j.o.Size || used < (size-ringStart)/2 {
 		return false, failed
 	}
-	next := min(j.o.Size, size+max(size, growStep))
-	if err := prewrite(j.file, size, next); err != nil {
-		if errors.Is(err, vfs.ErrNoSpace) {
-			return false, nil // the ring works as it is; only acks per checkpoint are fewer
-		}
+	if j.growPause > 0 {
+		j.growPause--
+		return false, nil
+	}
+	s.size = min(j.o.Size, size+max(size, growStep))
+	if err := prewrite(j.file, size, s.size); errors.Is(err, vfs.ErrNoSpace) {
+		j.growPause = growRetry
+		// Give back what was taken; a longer file than the superblock says is no
+		// harm.
+		_ = j.file.Truncate(size)
+		return false, nil
+	} else if err != nil {
 		return false, j.fail(fmt.Errorf("grow journal: %w", err))
 	}
 	if err := j.file.Sync(); err != nil {
 		return false, j.fail(fmt.Errorf("sync grown journal: %w", err))
 	}
+	if err := j.writeSuper(s); err != nil {
+		return false, j.fail(err)
+	}
 	j.mu.Lock()
-	j.mu.size = next
+	j.mu.size = s.size
 	j.mu.Unlock()
 	return true, nil
 }
@@ -224,33 +217,42 @@ func (j *Journal) Grow() (bool, error) {
 // Usage tells how much of the ring no checkpoint covers, its size, and the
 // sequence numbers [oldest, next) of the live rounds.
 type Usage struct {
-	Used, Size   int64
-	Oldest, Next uint64
-	Rounds       int64 // committed since the journal was opened
-	Written      int64 // bytes of them
+	Used, Size   int64  // bytes
+	Max          int64  // what Size may grow to
+	Oldest, Next uint64 // equal when no round is live
+	Rounds       int64  // committed since the journal was opened
+	Written      int64  // bytes of them
 }
 
 // Usage returns the state of the ring.
 func (j *Journal) Usage() Usage {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	u := Usage{Used: j.mu.freed, Size: j.mu.size - ringStart, Oldest: j.mu.next, Next: j.mu.next, Rounds: j.mu.rounds, Written: j.mu.written}
+	u := Usage{Used: j.mu.used, Size: j.mu.size - ringStart, Max: max(j.o.Size, j.mu.size) - ringStart,
+		Oldest: j.mu.next, Next: j.mu.next, Rounds: j.mu.rounds, Written: j.mu.written}
 	if len(j.mu.live) > 0 {
 		u.Oldest = j.mu.live[0].seq
 	}
 	return u
 }
 
+// Direct reports whether the ring is written past the page cache.
+func (j *Journal) Direct() bool { return j.direct }
+
 // Close closes the file. clean says that everything is on stable storage in its
-// segments: the next Open has nothing to read.
+// segments: the next Open has nothing to read. Nobody may be in Commit, Release
+// or Grow.
 func (j *Journal) Close(clean bool) error {
 	j.mu.Lock()
-	next, failed := j.mu.next, j.mu.failed
-	j.mu.Unlock()
-	if clean && failed == nil {
-		if err := j.writeSuper(next, true); err != nil {
-			return errors.Join(err, j.file.Close())
-		}
+	failed := j.mu.failed
+	s := super{tail: j.mu.next, size: j.mu.size, lap: j.mu.lap, clean: true}
+	if j.mu.failed == nil {
+		j.mu.failed = ErrClosed
 	}
-	return j.file.Close()
+	j.mu.Unlock()
+	var err error
+	if clean && failed == nil {
+		err = j.writeSuper(s)
+	}
+	return errors.Join(err, j.file.Close())
 }

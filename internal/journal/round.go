@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"holdfast/internal/invariant"
 	"holdfast/internal/vfs"
 )
 
@@ -16,19 +17,20 @@ const (
 	roundVersion = 1
 	roundHead    = 72
 
-	atMagic   = 0
-	atVersion = 8
-	atCount   = 12
-	atSeq     = 16
-	atTail    = 24
-	atBytes   = 32 // of head and entries, without padding
-	atJournal = 40 // 16 bytes
-	atSum     = 56
-	// 60 to 72 are zero
+	atMagic    = 0
+	atVersion  = 8 // 2 bytes; the 2 behind it are zero
+	atCount    = 12
+	atSeq      = 16
+	atTail     = 24
+	atBytes    = 32 // of head and entries, without padding
+	atJournal  = 40 // 16 bytes
+	atLap      = 56
+	atSum      = 60 // over all atBytes bytes but these four
+	atPosition = 64
 )
 
-// RoundMax is the largest round, in bytes. A batch that does not fit is synced
-// straight to its segment.
+// RoundMax is the largest round, in bytes. What does not fit goes into the next
+// one.
 const RoundMax = 4 << 20
 
 // Round is one group commit in the making. It is built once, committed, and used
@@ -54,6 +56,7 @@ func (r *Round) Fits(n int) bool { return max(r.n, roundHead)+entryFixed+n <= Ro
 // Add appends an entry and copies payload, which stands for e.Payload. The
 // caller has asked Fits.
 func (r *Round) Add(e *Entry, payload []byte) {
+	invariant.Check(r.Fits(len(payload)), "entry with %d bytes in a round of %d", len(payload), r.n)
 	start := max(r.n, roundHead)
 	r.grow(start + entryFixed + len(payload))
 	b := appendEntry(r.buf[start:start], e, payload)
@@ -83,8 +86,18 @@ func (r *Round) Trim(keep int) {
 	}
 }
 
-// seal writes the head and the checksum and returns the padded bytes.
-func (r *Round) seal(seq, tail uint64, id [16]byte) []byte {
+// roundInfo is the head of a round on disk.
+type roundInfo struct {
+	seq, tail uint64
+	lap       uint32
+	position  int64
+	count     int
+	bytes     int64 // without padding
+}
+
+// seal writes the head and the checksum and returns the padded bytes. Count and
+// bytes of the info are the round's own.
+func (r *Round) seal(info roundInfo, id [16]byte) []byte {
 	r.n = max(r.n, roundHead)
 	r.grow(int(aligned(int64(r.n))))
 	b := r.buf[:aligned(int64(r.n))]
@@ -93,46 +106,42 @@ func (r *Round) seal(seq, tail uint64, id [16]byte) []byte {
 	binary.BigEndian.PutUint64(b[atMagic:], roundMagic)
 	binary.BigEndian.PutUint16(b[atVersion:], roundVersion)
 	binary.BigEndian.PutUint32(b[atCount:], uint32(r.count))
-	binary.BigEndian.PutUint64(b[atSeq:], seq)
-	binary.BigEndian.PutUint64(b[atTail:], tail)
+	binary.BigEndian.PutUint64(b[atSeq:], info.seq)
+	binary.BigEndian.PutUint64(b[atTail:], info.tail)
 	binary.BigEndian.PutUint64(b[atBytes:], uint64(r.n))
 	copy(b[atJournal:], id[:])
-	binary.BigEndian.PutUint32(b[atSum:], crc32.Checksum(b[:r.n], castagnoli))
+	binary.BigEndian.PutUint32(b[atLap:], info.lap)
+	binary.BigEndian.PutUint64(b[atPosition:], uint64(info.position))
+	binary.BigEndian.PutUint32(b[atSum:], roundSum(b[:r.n]))
 	return b
 }
 
-// roundInfo is the head of a round on disk.
-type roundInfo struct {
-	seq, tail uint64
-	count     int
-	bytes     int64 // without padding
+// roundSum is the checksum over a whole round, without the place of the
+// checksum itself.
+func roundSum(b []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b[:atSum], castagnoli), castagnoli, b[atSum+4:])
 }
 
-// parseHead reads the head of a round that may begin at b. ok is false when it
-// does not look like one of this journal.
-func parseHead(b []byte, id [16]byte) (roundInfo, bool) {
+// parseHead reads the head of a round that may begin at b, which is at position
+// of the file. ok is false when it does not look like one of this journal that
+// was written there: payloads may hold copies of rounds.
+func parseHead(b []byte, position int64, id [16]byte) (roundInfo, bool) {
 	if len(b) < roundHead || binary.BigEndian.Uint64(b[atMagic:]) != roundMagic || [16]byte(b[atJournal:]) != id {
 		return roundInfo{}, false
 	}
 	info := roundInfo{
-		seq: binary.BigEndian.Uint64(b[atSeq:]), tail: binary.BigEndian.Uint64(b[atTail:]),
-		count: int(binary.BigEndian.Uint32(b[atCount:])), bytes: int64(binary.BigEndian.Uint64(b[atBytes:])),
+		seq: binary.BigEndian.Uint64(b[atSeq:]), tail: binary.BigEndian.Uint64(b[atTail:]), lap: binary.BigEndian.Uint32(b[atLap:]),
+		position: int64(binary.BigEndian.Uint64(b[atPosition:])),
+		count:    int(binary.BigEndian.Uint32(b[atCount:])), bytes: int64(binary.BigEndian.Uint64(b[atBytes:])),
 	}
-	ok := binary.BigEndian.Uint16(b[atVersion:]) == roundVersion && info.bytes >= roundHead && info.bytes <= RoundMax && info.tail <= info.seq
+	ok := binary.BigEndian.Uint16(b[atVersion:]) == roundVersion && info.bytes >= roundHead && info.bytes <= RoundMax &&
+		info.tail <= info.seq && info.position == position
 	return info, ok
 }
 
 // verify checks the whole round in b, which starts with its head.
 func verify(b []byte, info roundInfo) bool {
-	if int64(len(b)) < info.bytes {
-		return false
-	}
-	sum := binary.BigEndian.Uint32(b[atSum:])
-	var zero [4]byte
-	c := crc32.Update(0, castagnoli, b[:atSum])
-	c = crc32.Update(c, castagnoli, zero[:])
-	c = crc32.Update(c, castagnoli, b[atSum+4:info.bytes])
-	return c == sum
+	return int64(len(b)) >= info.bytes && roundSum(b[:info.bytes]) == binary.BigEndian.Uint32(b[atSum:])
 }
 
 // decodeRound returns the entries of a verified round. Payloads are parts of b.
