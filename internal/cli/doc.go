@@ -43,7 +43,8 @@
 //	consume_offset.go  consume: -o
 //	cluster.go         cluster info
 //	config.go          config check, config keys
-//	log.go             log check, log dump
+//	log.go             log check; where the segments are
+//	log_dump.go        log dump
 //	server.go          server, dev
 //	start.go           how a broker is started
 //	version.go         version
