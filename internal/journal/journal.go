@@ -43,6 +43,8 @@ type liveRound struct {
 // Journal is an open ring. See the package comment for who may call what.
 type Journal struct {
 	o      Options
+	first  int64 // prewritten at creation, in bytes
+	step   int64 // at least so much is prewritten when the ring grows
 	file   vfs.File
 	direct bool // the file is past the page cache
 	id     [16]byte
@@ -192,7 +194,7 @@ func (j *Journal) Grow() (bool, error) {
 		j.growPause--
 		return false, nil
 	}
-	s.size = min(j.o.Size, size+max(size, growStep))
+	s.size = min(j.o.Size, size+max(size, j.step))
 	if err := prewrite(j.file, size, s.size); errors.Is(err, vfs.ErrNoSpace) {
 		j.growPause = growRetry
 		// Give back what was taken; a longer file than the superblock says is no

@@ -34,7 +34,7 @@ type Options struct {
 	MustExist bool
 
 	mutant mutant // a planted fault; tests only
-	tiny   bool   // tests only: Size counts, however small
+	tiny   bool   // tests only: Size counts, however small, and growth is in small steps
 }
 
 // mutant names a planted fault that the tests must catch.
@@ -67,7 +67,10 @@ func Open(o Options) (*Journal, Replayed, error) {
 		o.Size = max(o.Size, sizeMin)
 	}
 	o.Size = aligned(o.Size)
-	j := &Journal{o: o, block: vfs.AlignedBlock(vfs.BlockSize)}
+	j := &Journal{o: o, block: vfs.AlignedBlock(vfs.BlockSize), first: firstSize, step: growStep}
+	if o.tiny {
+		j.first, j.step = ringStart+64<<10, 32<<10
+	}
 	_, err := o.FS.Stat(o.Name)
 	if errors.Is(err, fs.ErrNotExist) && o.MustExist {
 		return nil, Replayed{}, &CorruptionError{File: o.Name, Cause: "the file is missing, and it held acknowledged data"}
@@ -100,7 +103,7 @@ func (j *Journal) create() error {
 		return fmt.Errorf("create journal: %w", err)
 	}
 	j.file, j.id = f, j.o.ID
-	s := super{tail: 1, size: min(j.o.Size, firstSize)}
+	s := super{tail: 1, size: min(j.o.Size, j.first)}
 	err = prewrite(f, 0, s.size)
 	if err == nil {
 		err = j.writeSuper(s)

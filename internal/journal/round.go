@@ -56,7 +56,9 @@ func (r *Round) Fits(n int) bool { return max(r.n, roundHead)+entryFixed+n <= Ro
 // Add appends an entry and copies payload, which stands for e.Payload. The
 // caller has asked Fits.
 func (r *Round) Add(e *Entry, payload []byte) {
-	invariant.Check(r.Fits(len(payload)), "entry with %d bytes in a round of %d", len(payload), r.n)
+	if !r.Fits(len(payload)) {
+		invariant.Unreachable("entry with %d bytes in a round of %d", len(payload), r.n)
+	}
 	start := max(r.n, roundHead)
 	r.grow(start + entryFixed + len(payload))
 	b := appendEntry(r.buf[start:start], e, payload)
