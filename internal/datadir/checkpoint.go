@@ -41,7 +41,7 @@ func (d *Dir) checkpointUpTo(upTo uint64, paced bool) {
 			continue
 		}
 		if d.o.mutant != mutantReleaseUnsynced {
-			if err := s.log.Checkpoint(); err != nil {
+			if _, err := s.log.Checkpoint(); err != nil {
 				d.checkpointFailed(s, err)
 				return
 			}
@@ -75,11 +75,12 @@ func (d *Dir) checkpointFailed(s *logState, err error) {
 
 // release gives back every round that no log needs any more.
 func (d *Dir) release() {
-	if len(d.unread) > 0 {
-		return // a log that is not open yet may need any of them
-	}
 	next := d.journal.Usage().Next
 	d.mu.Lock()
+	if len(d.unread) > 0 {
+		d.mu.Unlock()
+		return // a log that is not open yet may need any of them
+	}
 	least := next
 	for _, s := range d.mu.logs {
 		if s.oldest != 0 && !s.gone {

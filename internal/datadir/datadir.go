@@ -241,8 +241,11 @@ func (d *Dir) Close() error {
 		err = errors.Join(err, s.log.Close())
 	}
 	err = errors.Join(err, d.Err())
-	err = errors.Join(err, d.journal.Close(err == nil && len(d.unread) == 0))
-	if err == nil && len(d.unread) == 0 {
+	d.mu.Lock()
+	whole := len(d.unread) == 0
+	d.mu.Unlock()
+	err = errors.Join(err, d.journal.Close(err == nil && whole))
+	if err == nil && whole {
 		err = vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, cleanName), []byte("closed in order\n"))
 	}
 	return errors.Join(err, d.lock.Close())
