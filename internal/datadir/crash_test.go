@@ -267,7 +267,7 @@ func TestDir_RefusesWhatIsNotItsOwn(t *testing.T) {
 		t.Error("closed in order, and found unclean")
 	}
 	d.Close()
-	if err := ground.Disk.FlipBit("/data/meta.properties", 20*8); err != nil {
+	if err := ground.Disk.FlipBit("/data/meta.properties", 20); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(Options{NodeID: kafka.NoBroker}); err == nil {
