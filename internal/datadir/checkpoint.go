@@ -2,8 +2,15 @@ package datadir
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"holdfast/internal/journal"
+	"holdfast/internal/log"
 )
 
 // When a checkpoint runs: when more than a checkpointAt part of the ring is live,
@@ -11,112 +18,254 @@ import (
 const (
 	checkpointAt    = 3 // one third
 	checkpointEvery = 30 * time.Second
-	checkpointLook  = 20 * time.Millisecond
-	// checkpointPause between two logs leaves the disk to the flush rounds.
+	// checkpointRetry is the pause after a checkpoint that failed.
+	checkpointRetry = 200 * time.Millisecond
+	// checkpointPause between two logs leaves the disk to the flush rounds, as
+	// long as the ring has room.
 	checkpointPause = 500 * time.Microsecond
+	// One worker per logsPerWorker logs that need a checkpoint, at most workersMax.
+	logsPerWorker = 64
+	workersMax    = 8
 )
 
-// states returns the open logs, those with the oldest journal entries first.
-func (d *Dir) states() []*logState {
+// watchRing looks at the ring after a flush round.
+func (d *Dir) watchRing() {
+	u := d.journal.Usage()
+	// Nearly full: payloads stay out, their segments are synced.
+	d.tight.Store(u.Used > u.Size/8*7)
+	d.hurry.Store(u.Used > u.Size/2)
+	if u.Used*checkpointAt >= u.Size {
+		d.wakeCheckpoint()
+	}
+}
+
+func (d *Dir) wakeCheckpoint() {
+	select {
+	case d.wanted <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Dir) signalFreed() {
+	select {
+	case d.freed <- struct{}{}:
+	default:
+	}
+}
+
+// upkeep is one look at the ring: it grows, or space is given back. With all,
+// every log is checkpointed, also those that the journal does not know. It
+// returns false when it should be tried again soon.
+func (d *Dir) upkeep(all bool) bool {
+	if d.Err() != nil {
+		return true
+	}
+	if grew, err := d.journal.Grow(); err != nil {
+		d.stop(err)
+		return true
+	} else if grew {
+		d.o.Log.Info("journal grew", "bytes", d.journal.Usage().Size)
+		d.signalFreed()
+	}
+	u := d.journal.Usage()
+	if !all && u.Used*checkpointAt < u.Size && !d.hurry.Load() {
+		return true
+	}
+	upTo := d.noted()
+	if !all && !d.hurry.Load() {
+		// The older half goes: the younger half may be given back for nothing
+		// when its logs are checkpointed for the sake of older entries.
+		upTo = u.Oldest + (u.Next-u.Oldest)/2
+	}
+	return d.checkpoint(upTo, all)
+}
+
+// Checkpoint brings everything that is durable in the journal into the segments
+// and gives the ring's space back, now.
+func (d *Dir) Checkpoint(ctx context.Context) error {
+	done := make(chan bool, 1)
+	select {
+	case d.asks <- done:
+	case <-d.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case ok := <-done:
+		if !ok && d.Err() == nil {
+			return errors.New("checkpoint: the disk is full, or a log failed; it will be tried again")
+		}
+		return d.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// noted is the last round whose logs are known.
+func (d *Dir) noted() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := make([]*logState, 0, len(d.mu.logs))
-	for _, s := range d.mu.logs {
-		out = append(out, s)
+	return d.mu.noted
+}
+
+// checkpoint checkpoints every log that has journal entries in rounds up to
+// upTo, or every log, and gives back the rounds that nobody needs.
+func (d *Dir) checkpoint(upTo uint64, all bool) bool {
+	// A log that is checkpointed again relies on it that the recovery point of
+	// the time before is stored.
+	if !d.storePoints() {
+		return false
 	}
-	slices.SortFunc(out, func(a, b *logState) int {
-		return cmp.Or(cmp.Compare(a.oldest, b.oldest), cmp.Compare(a.log.Dir(), b.log.Dir()))
+	ok := d.eachState(d.states(upTo, all), func(s *logState) bool { return d.checkpointLog(s) })
+	return d.storePoints() && d.release() && ok
+}
+
+// states returns the logs to checkpoint, those with the oldest entries first.
+func (d *Dir) states(upTo uint64, all bool) []*logState {
+	type dated struct {
+		state  *logState
+		oldest uint64
+	}
+	var list []dated
+	d.mu.Lock()
+	for _, s := range d.mu.logs {
+		if all || s.oldest != 0 && s.oldest <= upTo {
+			list = append(list, dated{s, s.oldest})
+		}
+	}
+	d.mu.Unlock()
+	slices.SortFunc(list, func(a, b dated) int {
+		return cmp.Or(cmp.Compare(a.oldest, b.oldest), cmp.Compare(a.state.log.Dir(), b.state.log.Dir()))
 	})
+	out := make([]*logState, len(list))
+	for i := range list {
+		out[i] = list[i].state
+	}
 	return out
 }
 
-// checkpointUpTo checkpoints every log that has journal entries in rounds up to
-// upTo, and gives those rounds back.
-func (d *Dir) checkpointUpTo(upTo uint64, paced bool) {
-	for _, s := range d.states() {
-		d.mu.Lock()
-		skip, seen := s.oldest == 0 || s.oldest > upTo || s.gone, s.newest
-		d.mu.Unlock()
-		if skip {
-			continue
-		}
-		if d.o.mutant != mutantReleaseUnsynced {
-			if _, err := s.log.Checkpoint(); err != nil {
-				d.checkpointFailed(s, err)
+// eachState calls f for every state, several at a time when there are many. It
+// ends early, and returns false, when f does.
+func (d *Dir) eachState(states []*logState, f func(*logState) bool) bool {
+	workers := min(1+len(states)/logsPerWorker, workersMax)
+	var next atomic.Int64
+	var failed atomic.Bool
+	work := func() {
+		for !failed.Load() && d.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= len(states) {
 				return
 			}
-		}
-		d.stats.Checkpoints.Add(1)
-		d.mu.Lock()
-		// Entries of rounds after seen came while the checkpoint ran.
-		if s.newest == seen {
-			s.oldest = 0
-		} else {
-			s.oldest = seen + 1
-		}
-		d.mu.Unlock()
-		if paced {
-			d.o.Env.Clock.Sleep(checkpointPause)
+			if !f(states[i]) {
+				failed.Store(true)
+			}
 		}
 	}
-	d.release()
+	var group sync.WaitGroup
+	for range workers - 1 {
+		group.Go(work)
+	}
+	work()
+	group.Wait()
+	return !failed.Load() && d.Err() == nil
+}
+
+// checkpointLog checkpoints one log, and pauses when there was something to do
+// and time to do it.
+func (d *Dir) checkpointLog(s *logState) bool {
+	d.mu.Lock()
+	seen, known := s.newest, d.mu.points[s.key].recovery
+	d.mu.Unlock()
+	point := known
+	if d.o.mutant != mutantReleaseUnsynced {
+		var err error
+		point, err = s.log.Checkpoint()
+		if errors.Is(err, log.ErrClosed) {
+			return true // it is being removed
+		}
+		if err != nil {
+			return d.checkpointFailed(s, err)
+		}
+	}
+	d.mu.Lock()
+	// Entries of rounds after seen came while the checkpoint ran.
+	idle := s.newest == seen && s.oldest == 0
+	switch {
+	case s.newest == seen:
+		s.oldest = 0
+	case s.oldest <= seen:
+		s.oldest = seen + 1
+	}
+	s.covered = max(s.covered, point)
+	if d.mu.logs[s.log] == s && (point != known || s.high > d.mu.points[s.key].high) {
+		d.mu.points[s.key] = points{recovery: point, high: max(s.high, d.mu.points[s.key].high)}
+		d.mu.pointsChanged = true
+	}
+	d.mu.Unlock()
+	if idle && point == known {
+		return true
+	}
+	d.stats.Checkpoints.Add(1)
+	if !d.hurry.Load() {
+		d.o.Env.Clock.Sleep(checkpointPause)
+	}
+	return true
 }
 
 // checkpointFailed: a failed sync stops the directory; a full disk does not, the
 // space comes back.
-func (d *Dir) checkpointFailed(s *logState, err error) {
+func (d *Dir) checkpointFailed(s *logState, err error) bool {
 	d.stats.CheckpointFailures.Add(1)
 	if s.log.Err() != nil {
 		d.stop(err)
-		return
+		return false
 	}
 	d.o.Log.Warn("checkpoint failed; it will be tried again", "log", s.log.Dir(), "error", err)
+	d.lookSoon()
+	return false
 }
 
 // release gives back every round that no log needs any more.
-func (d *Dir) release() {
-	next := d.journal.Usage().Next
+func (d *Dir) release() bool {
 	d.mu.Lock()
-	if len(d.unread) > 0 {
-		d.mu.Unlock()
-		return // a log that is not open yet may need any of them
+	least := d.mu.noted + 1
+	if d.o.mutant == mutantReleaseAll {
+		least = d.journal.Usage().Next
 	}
-	least := next
 	for _, s := range d.mu.logs {
-		if s.oldest != 0 && !s.gone {
+		if s.oldest != 0 {
 			least = min(least, s.oldest)
 		}
 	}
+	// A log that is not open yet may need any of them, unless they were saved.
+	blocked := len(d.mu.unread) > 0 && !d.mu.aside
 	d.mu.Unlock()
-	if least == 0 {
-		return
+	if blocked {
+		return true
 	}
 	if err := d.journal.Release(least - 1); err != nil {
 		d.stop(err)
+		return false
 	}
+	d.signalFreed()
+	return true
 }
 
-// upkeep runs one look at the ring: grow it, or give space back.
-func (d *Dir) upkeep(force bool) {
-	u := d.journal.Usage()
-	if u.Used == 0 {
-		return
+// sort gives each log its entries, in order, without what fences declare dead.
+func (d *Dir) sort(entries []journal.Entry) map[journal.Key][]journal.Entry {
+	byKey := make(map[journal.Key][]journal.Entry)
+	for _, e := range entries {
+		if e.Kind != journal.Fence {
+			byKey[e.Key] = append(byKey[e.Key], e)
+		} else if d.o.mutant != mutantIgnoreFence {
+			byKey[e.Key] = cut(byKey[e.Key], e.Base)
+		}
 	}
-	if grew, err := d.journal.Grow(); err != nil {
-		d.stop(err)
-		return
-	} else if grew {
-		d.o.Log.Info("journal grew", "bytes", d.journal.Usage().Size)
-		return
+	for key, list := range byKey {
+		if len(list) == 0 {
+			delete(byKey, key)
+		}
 	}
-	if !force && u.Used*checkpointAt < u.Size {
-		return
-	}
-	// The older half goes: the younger half may be given back for nothing when
-	// its logs are checkpointed for the sake of older entries.
-	upTo := u.Oldest + (u.Next-u.Oldest)/2
-	if force {
-		upTo = u.Next
-	}
-	d.checkpointUpTo(upTo, true)
+	return byKey
 }

@@ -127,7 +127,7 @@ func workload(ground *env.Test, m mutant) (logs [crashLogs]*reported, removed bo
 			return logs, false
 		}
 		if step == 7 {
-			d.checkpointNow()
+			_ = d.Checkpoint(ctx)
 		}
 	}
 	if d.Barrier(ctx) != nil {

@@ -60,9 +60,14 @@ const (
 	mutantNone            mutant = iota
 	mutantAckFirst               // report before the journal round is committed
 	mutantReleaseUnsynced        // release journal space without a checkpoint
+	mutantReleaseAll             // release rounds whose logs are not noted yet
 	mutantIgnoreFence            // replay what a fence declared dead
 	mutantSkipDirectSync         // write an extent for bytes that were not synced
+	mutantForgetPoints           // do not hand recovery points to logs
 )
+
+// ErrClosed: Close was called.
+var ErrClosed = errors.New("the data directory is closed")
 
 // Dir is an open data directory.
 type Dir struct {
@@ -72,25 +77,42 @@ type Dir struct {
 	clean    bool // the last process closed the directory in order
 	lock     io.Closer
 	journal  *journal.Journal
-	unread   map[journal.Key][]journal.Entry // entries that no log has claimed; used while starting
 	stats    Stats
 	full     atomic.Bool
 	free     atomic.Int64
 	total    atomic.Int64
 	failed   atomic.Pointer[stopped]
+	tight    atomic.Bool // the ring is nearly full: no payloads
+	hurry    atomic.Bool // the ring fills: checkpoints do not pause
 
-	kick   chan struct{} // capacity 1: the group is not empty
-	urgent chan chan struct{}
+	// Signals of capacity 1.
+	kick   chan struct{}  // the group is not empty
+	wanted chan struct{}  // look at the ring
+	freed  chan struct{}  // the ring has space again, or the directory stopped
+	doubt  chan struct{}  // look at the free space
+	asks   chan chan bool // for a checkpoint now; not buffered
+	// asideTurn is held while the file of entries put aside is changed.
+	asideTurn chan struct{}
+	exported  [3][]byte // what Kafka's files hold; of the checkpoint goroutine
+
 	ctx    context.Context
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		fill    *group // being filled
-		spare   *group
-		logs    map[*log.Log]*logState
-		closing bool
+		fill  *group // being filled
+		spare *group
+		logs  map[*log.Log]*logState
+		byKey map[journal.Key]*logState
+		noted uint64 // the last journal round whose logs are noted in their states
+		// unread are entries that no log has claimed; aside says that a file of
+		// their own holds them too.
+		unread        map[journal.Key][]journal.Entry
+		aside         bool
+		points        map[journal.Key]points
+		pointsChanged bool // since they were stored
+		closed        bool
 	}
 }
 
@@ -106,12 +128,16 @@ type Stats struct {
 // Open locks the directory, reads or founds its identity and replays its
 // journal. It starts the goroutines of the flush rounds. The caller closes it.
 func Open(o Options) (*Dir, error) {
-	d := &Dir{o: o, kick: make(chan struct{}, 1), urgent: make(chan chan struct{})}
-	d.mu.fill, d.mu.spare = newGroup(), newGroup()
-	d.mu.logs = make(map[*log.Log]*logState)
+	signal := func() chan struct{} { return make(chan struct{}, 1) }
+	d := &Dir{o: o, kick: signal(), wanted: signal(), freed: signal(), doubt: signal(), asideTurn: signal(), asks: make(chan chan bool)}
+	d.mu.fill, d.mu.spare = &group{}, &group{}
+	d.mu.logs, d.mu.byKey = make(map[*log.Log]*logState), make(map[journal.Key]*logState)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if err := d.open(); err != nil {
 		d.cancel()
+		if d.journal != nil {
+			_ = d.journal.Close(false) // the first error counts
+		}
 		if d.lock != nil {
 			_ = d.lock.Close()
 		}
@@ -142,18 +168,50 @@ func (d *Dir) open() (err error) {
 	if err := d.removeTrash(); err != nil {
 		return err
 	}
-	var id [16]byte
-	d.o.Env.Rand.Read(id[:])
-	j, replayed, err := journal.Open(journal.Options{FS: fsys, Name: path.Join(d.o.Dir, journalName), Size: d.o.JournalBytes, ID: id})
+	if err := d.loadPoints(); err != nil {
+		return err
+	}
+	if d.o.mutant == mutantForgetPoints {
+		d.mu.points = make(map[journal.Key]points)
+	}
+	if err := d.replay(); err != nil {
+		return err
+	}
+	return d.look()
+}
+
+// replay opens the journal and sorts what it holds.
+func (d *Dir) replay() error {
+	fsys := d.o.Env.FS
+	needed := false
+	if !d.clean {
+		var err error
+		if needed, err = d.holdsLogs(); err != nil {
+			return err
+		}
+	}
+	aside, err := d.loadAside()
+	if err != nil {
+		return err
+	}
+	j, replayed, err := journal.Open(journal.Options{FS: fsys, Name: path.Join(d.o.Dir, journalName), Size: d.o.JournalBytes,
+		ID: d.newID(), MustExist: needed})
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", d.o.Dir, err)
 	}
 	d.journal = j
-	d.unread = d.sort(replayed.Entries)
-	if n := len(replayed.Entries); n > 0 {
-		d.o.Log.Info("journal replayed", "rounds", replayed.Rounds, "entries", n, "logs", len(d.unread))
+	d.mu.noted = j.Usage().Next - 1
+	d.mu.aside = len(aside) > 0
+	d.mu.unread = d.sort(append(aside, replayed.Entries...))
+	if n := len(aside) + len(replayed.Entries); n > 0 {
+		d.o.Log.Info("journal replayed", "rounds", replayed.Rounds, "entries", n, "logs", len(d.mu.unread))
 	}
-	return d.look()
+	return nil
+}
+
+func (d *Dir) newID() (id [16]byte) {
+	d.o.Env.Rand.Read(id[:])
+	return id
 }
 
 // mkdir creates a directory with its parents and makes the entries durable.
@@ -220,33 +278,64 @@ func (d *Dir) Err() error {
 	return nil
 }
 
-// closeTimeout bounds the last flush of a directory.
+// closeTimeout bounds the wait for the last flush of a directory.
 const closeTimeout = time.Minute
 
 // Close flushes what was submitted, checkpoints and closes every log, and writes
 // the clean-shutdown mark, unless something failed. Nothing may be submitted any
 // more.
 func (d *Dir) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer d.o.Env.Clock.AfterFunc(closeTimeout, cancel).Stop()
+	err := d.Barrier(ctx)
 	d.mu.Lock()
-	if d.mu.closing {
+	if d.mu.closed {
 		d.mu.Unlock()
 		return nil
 	}
-	d.mu.closing = true
+	d.mu.closed = true
 	d.mu.Unlock()
-	err := d.Barrier(d.ctx)
 	d.cancel()
 	d.group.Wait()
-	for _, s := range d.states() {
-		err = errors.Join(err, s.log.Close())
+	if err = errors.Join(err, d.Err()); err == nil {
+		err = d.closeLogs()
 	}
-	err = errors.Join(err, d.Err())
 	d.mu.Lock()
-	whole := len(d.unread) == 0
+	whole := len(d.mu.unread) == 0 || d.mu.aside
 	d.mu.Unlock()
 	err = errors.Join(err, d.journal.Close(err == nil && whole))
 	if err == nil && whole {
 		err = vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, cleanName), []byte("closed in order\n"))
 	}
 	return errors.Join(err, d.lock.Close())
+}
+
+// closeLogs closes every log, each with a last checkpoint. After a failure no
+// log is closed in order: what a checkpoint would note may not be true.
+func (d *Dir) closeLogs() error {
+	if !d.storePoints() {
+		return errors.Join(d.Err(), errors.New("recovery points cannot be stored"))
+	}
+	var first atomic.Pointer[stopped]
+	d.eachState(d.states(0, true), func(s *logState) bool {
+		end := s.log.End()
+		if err := s.log.Close(); err != nil {
+			first.CompareAndSwap(nil, &stopped{err})
+			return false
+		}
+		d.mu.Lock()
+		d.mu.points[s.key] = points{recovery: end, high: max(s.high, d.mu.points[s.key].high)}
+		d.mu.pointsChanged = true
+		d.mu.Unlock()
+		return true
+	})
+	if s := first.Load(); s != nil {
+		return s.err
+	}
+	if !d.storePoints() {
+		return errors.Join(d.Err(), errors.New("recovery points cannot be stored"))
+	}
+	d.exportPoints()
+	return d.Err()
 }

@@ -17,28 +17,39 @@
 // Invariants
 //
 //  1. Flushed is called only after a journal round that names the span (Data or
-//     Extent) is on stable storage, in order per log, with no lock held.
+//     Extent) is on stable storage, in order per log, with no lock held, and only
+//     when everything below the end is durable too: where a topic was in
+//     page-cache mode before, the gap is synced first.
 //  2. The first error of any write or sync stops the directory for ever: every
-//     pending and later span gets Failed. A failed sync is never retried.
+//     pending and later span gets Failed. A failed sync is never retried. A full
+//     disk is no such error: what it delays is done when there is space.
 //  3. A round of the journal is released only after a checkpoint of every log
-//     that has entries in it.
+//     that has entries in it, and after the recovery points are stored.
 //  4. The clean-shutdown marker is removed, durably, before anything is loaded,
 //     and written only after everything is synced.
 //  5. The identity on disk outranks what the caller asks for. A damaged identity
-//     is never taken for a fresh directory.
-//  6. A log's entries are fenced before its directory is moved or removed.
+//     is never taken for a fresh directory, a missing journal or log directory
+//     never for an empty one.
+//  6. A log's entries are fenced before its directory is moved or removed. The
+//     order of a log's entries in the journal is the order of its calls.
+//  7. A log that does not open does not keep the ring: its entries are put aside,
+//     durably.
 //
 // Locks: mu guards the group that is being filled and the states of the logs. It
-// is never held across I/O or while a partition is called.
+// is never held across I/O or while a partition is called. asideTurn is a turn
+// that is held across I/O, never together with mu held by the same caller first.
 //
 // File map
 //
 //	datadir.go    the type, open, close
 //	identity.go   meta.properties
-//	logs.go       opening and removing logs, journal entries that nobody claimed
+//	logs.go       opening and removing logs
+//	settle.go     journal entries that nobody claims
+//	fence.go      what a fence leaves of entries
 //	submit.go     filling a group
 //	flush.go      one flush round
 //	checkpoint.go giving journal space back
+//	points.go     recovery points and Kafka's checkpoint files
 //	space.go      the reserve of free space
 //	run.go        the goroutines
 package datadir

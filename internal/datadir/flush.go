@@ -1,11 +1,9 @@
 package datadir
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"holdfast/internal/journal"
 	"holdfast/internal/log"
@@ -30,100 +28,184 @@ func (d *Dir) take() *group {
 	return g
 }
 
-// flush makes one group durable and reports it.
-func (d *Dir) flush(g *group) {
+// flush makes one group durable and reports it. It reports whether there was
+// anything to do.
+func (d *Dir) flush(g *group) bool {
 	if g.empty() {
-		return
+		return false
 	}
 	began := d.o.Env.Clock.Now()
 	if d.o.mutant == mutantAckFirst {
-		d.report(g)
+		g.report()
 	}
-	seq, err := d.commit(g)
+	first, last, err := d.commit(g)
 	if err == nil {
 		err = d.Err()
 	}
 	if err != nil {
 		d.stop(err)
-		d.refuse(g)
+		g.refuse(d.Err())
 		g.reset()
-		return
+		return true
 	}
-	d.note(g, seq)
-	d.stats.Rounds.Add(1)
-	d.stats.Nanoseconds.Add(int64(d.o.Env.Clock.Since(began)))
-	d.report(g)
-	for _, f := range g.fences {
-		f.done <- nil
+	if last > 0 {
+		d.note(g, first, last)
+		d.stats.Rounds.Add(1)
+		d.stats.Nanoseconds.Add(int64(d.o.Env.Clock.Since(began)))
+	}
+	g.report()
+	for _, target := range g.refused {
+		target.Failed(errNotOpen)
+	}
+	for _, done := range g.waiting {
+		done <- nil
 	}
 	g.reset()
+	d.watchRing()
+	return true
 }
 
-// commit syncs the large spans and writes the journal round that makes the group
-// durable.
-func (d *Dir) commit(g *group) (seq uint64, err error) {
+// report tells every partition of the group its durable end.
+func (g *group) report() {
+	for i := range g.slots {
+		if s := &g.slots[i]; s.target != nil {
+			s.target.Flushed(s.end)
+		}
+	}
+}
+
+// refuse tells everybody in the group that it will not become durable.
+func (g *group) refuse(err error) {
+	for i := range g.slots {
+		if s := &g.slots[i]; s.target != nil {
+			s.target.Failed(err)
+		}
+	}
+	for _, target := range g.refused {
+		target.Failed(err)
+	}
+	for _, done := range g.waiting {
+		done <- err
+	}
+}
+
+// commit syncs the large spans and then writes the journal rounds that make the
+// group durable, as a rule one. It returns their sequence numbers, 0 when there
+// is nothing but a barrier.
+func (d *Dir) commit(g *group) (first, last uint64, err error) {
+	if err := d.Err(); err != nil {
+		return 0, 0, err
+	}
 	if err := d.syncExtents(g); err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	write := func() error {
+		seq, err := d.write(&g.round)
+		if first == 0 {
+			first = seq
+		}
+		last = seq
+		g.round.Reset()
+		return err
+	}
+	add := func(e *journal.Entry) error {
+		if !g.round.Fits(0) {
+			if err := write(); err != nil {
+				return err
+			}
+		}
+		g.round.Add(e, nil)
+		return nil
 	}
 	for i := range g.slots {
-		for k := range g.slots[i].extents {
-			g.round.Add(&g.slots[i].extents[k].entry, nil)
+		for k := range g.slots[i].later {
+			if err := add(&g.slots[i].later[k].entry); err != nil {
+				return 0, 0, err
+			}
 		}
 	}
-	if g.round.Len() == 0 {
-		return 0, nil // only a barrier
-	}
-	seq, err = d.journal.Commit(&g.round)
-	for try := 0; errors.Is(err, journal.ErrFull); try++ {
-		// The checkpoints did not keep up. Waiting for one is the only way to
-		// keep the promise; it is counted, so that it shows.
-		d.stats.JournalFull.Add(1)
-		if try > fullTries {
-			return 0, fmt.Errorf("journal stays full after %d checkpoints: %w", try, err)
+	for i := range g.fences {
+		if err := add(&g.fences[i]); err != nil {
+			return 0, 0, err
 		}
-		if err := d.checkpointNow(); err != nil {
+	}
+	if g.round.Len() > 0 {
+		err = write()
+	}
+	return first, last, err
+}
+
+// write commits a round. When the ring is full it waits for a checkpoint, which
+// is the only way to keep the promise; it is counted, so that it shows. A full
+// disk may keep a checkpoint from ending: then this waits until there is space,
+// and so does whoever waits for an acknowledgement.
+func (d *Dir) write(r *journal.Round) (uint64, error) {
+	seq, err := d.journal.Commit(r)
+	if !errors.Is(err, journal.ErrFull) {
+		return seq, err
+	}
+	d.stats.JournalFull.Add(1)
+	for errors.Is(err, journal.ErrFull) {
+		d.hurry.Store(true)
+		d.wakeCheckpoint()
+		select {
+		case <-d.freed:
+		case <-d.ctx.Done():
+			return 0, fmt.Errorf("closing: %w", err)
+		}
+		if err := d.Err(); err != nil {
 			return 0, err
 		}
-		seq, err = d.journal.Commit(&g.round)
+		seq, err = d.journal.Commit(r)
 	}
 	return seq, err
 }
 
-const fullTries = 3
-
 // syncExtents makes the bytes of the group's extents durable in their segments.
 func (d *Dir) syncExtents(g *group) error {
-	var segments []*log.Segment
-	for i := range g.slots {
-		for k := range g.slots[i].extents {
-			s := g.slots[i].extents[k].segment
-			if n := len(segments); n == 0 || segments[n-1] != s {
-				segments = append(segments, s)
-			}
-		}
-	}
-	defer func() {
-		for i := range g.slots {
-			for k := range g.slots[i].extents {
-				g.slots[i].extents[k].segment.Release()
-				g.slots[i].extents[k].segment = nil
-			}
-		}
-	}()
-	if len(segments) == 0 || d.o.mutant == mutantSkipDirectSync {
+	segments, gap := g.segments()
+	if len(segments) == 0 && !gap || d.o.mutant == mutantSkipDirectSync {
 		return nil
 	}
 	d.stats.DirectSyncs.Add(int64(len(segments)))
-	switch {
-	case len(segments) == 1:
-		return segments[0].SyncData()
-	case len(segments) > syncAllAbove:
-		return vfs.SyncAll(d.o.Env.FS, d.o.Dir)
+	if gap || len(segments) > syncAllAbove {
+		err := vfs.SyncAll(d.o.Env.FS, d.o.Dir)
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	if gap {
+		// Segments before those of the group may hold what nobody has synced.
+		for i := range g.slots {
+			if s := &g.slots[i]; s.gap {
+				if _, err := s.state.log.Checkpoint(); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return d.syncParallel(segments)
 }
 
+// segments lists the segments of the group's extents, each once: those of one
+// log follow each other.
+func (g *group) segments() (segments []*log.Segment, gap bool) {
+	for i := range g.slots {
+		gap = gap || g.slots[i].gap
+		for k := range g.slots[i].later {
+			s := g.slots[i].later[k].segment
+			if n := len(segments); s != nil && (n == 0 || segments[n-1] != s) {
+				segments = append(segments, s)
+			}
+		}
+	}
+	return segments, gap
+}
+
 func (d *Dir) syncParallel(segments []*log.Segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
 	errs := make([]error, len(segments))
 	places := make(chan struct{}, syncsAtOnce)
 	var all sync.WaitGroup
@@ -140,40 +222,23 @@ func (d *Dir) syncParallel(segments []*log.Segment) error {
 }
 
 // note remembers which rounds hold entries of which log.
-func (d *Dir) note(g *group, seq uint64) {
+func (d *Dir) note(g *group, first, last uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.mu.noted = last
 	bytes := int64(0)
 	for i := range g.slots {
 		s := g.slots[i].state
 		if s.oldest == 0 {
-			s.oldest = seq
+			s.oldest = first
 		}
-		s.newest = seq
+		s.newest = last
 		bytes += g.slots[i].small
-		for k := range g.slots[i].extents {
-			bytes += g.slots[i].extents[k].entry.Length
+		for k := range g.slots[i].later {
+			bytes += g.slots[i].later[k].entry.Length
 		}
 	}
 	d.stats.Bytes.Add(bytes)
-}
-
-// report tells every partition of the group its durable end.
-func (d *Dir) report(g *group) {
-	for i := range g.slots {
-		g.slots[i].target.Flushed(g.slots[i].end)
-	}
-}
-
-// refuse tells everybody in the group that it will not become durable.
-func (d *Dir) refuse(g *group) {
-	err := d.Err()
-	for i := range g.slots {
-		g.slots[i].target.Failed(err)
-	}
-	for _, f := range g.fences {
-		f.done <- err
-	}
 }
 
 // stop ends all acknowledgements of this directory. The first error counts.
@@ -181,33 +246,7 @@ func (d *Dir) stop(err error) {
 	if d.failed.CompareAndSwap(nil, &stopped{err: fmt.Errorf("data directory %s has stopped: %w", d.o.Dir, err)}) {
 		d.o.Log.Error("data directory stops: nothing is acknowledged any more; reads go on; restart after the disk is repaired",
 			"dir", d.o.Dir, "error", err)
-	}
-}
-
-// checkpointNow asks the checkpoint goroutine for space and waits for it.
-func (d *Dir) checkpointNow() error {
-	done := make(chan struct{})
-	select {
-	case d.urgent <- done:
-	case <-d.ctx.Done():
-		return d.ctx.Err()
-	}
-	select {
-	case <-done:
-		return d.Err()
-	case <-d.ctx.Done():
-		return d.ctx.Err()
-	}
-}
-
-// drain flushes until nothing is left, at most for limit.
-func (d *Dir) drain(ctx context.Context, limit time.Duration) {
-	began := d.o.Env.Clock.Now()
-	for d.o.Env.Clock.Since(began) < limit && ctx.Err() == nil {
-		g := d.take()
-		if g.empty() {
-			return
-		}
-		d.flush(g)
+		d.wakeFlusher()
+		d.signalFreed() // whoever waits for space finds the error
 	}
 }

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
 
+	"holdfast/internal/bin"
 	"holdfast/internal/kafka"
 	"holdfast/internal/vfs"
 )
@@ -48,11 +48,9 @@ func (id Identity) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", id.ClusterID, id.NodeID, id.DirectoryID)
 	fmt.Fprintf(&b, "holdfast.format=%d\nholdfast.starts=%d\n", formatVersion, id.Starts)
-	fmt.Fprintf(&b, "holdfast.checksum=%08x\n", crc32.Checksum(b.Bytes(), castagnoli))
+	fmt.Fprintf(&b, "holdfast.checksum=%08x\n", bin.CRC32C(b.Bytes()))
 	return b.Bytes()
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // decodeIdentity reads what encode wrote. Any doubt is an error: an identity is
 // never guessed.
@@ -77,8 +75,11 @@ func decodeIdentity(b []byte) (Identity, error) {
 	if format > formatVersion {
 		return Identity{}, fmt.Errorf("format %d: %w", format, ErrNewer)
 	}
-	if want := fmt.Sprintf("%08x", crc32.Checksum(b[:at], castagnoli)); values["holdfast.checksum"] != want {
+	if want := fmt.Sprintf("%08x", bin.CRC32C(b[:at])); values["holdfast.checksum"] != want {
 		return Identity{}, errors.New("checksum does not match: the file is damaged")
+	}
+	if values["version"] != "1" {
+		return Identity{}, fmt.Errorf("version %s of the file: %w", values["version"], ErrNewer)
 	}
 	cluster, err1 := kafka.ParseUUID(values["cluster.id"])
 	directory, err2 := kafka.ParseUUID(values["directory.id"])

@@ -1,21 +1,21 @@
 package datadir
 
-import "context"
-
 func (d *Dir) start() {
 	d.group.Go(d.runFlush)
 	d.group.Go(d.runCheckpoint)
 	d.group.Go(d.runSpace)
 }
 
-// runFlush is the goroutine of the flush rounds.
+// runFlush is the goroutine of the flush rounds. Nothing on its path waits for a
+// timer.
 func (d *Dir) runFlush() {
 	for {
 		select {
 		case <-d.kick:
 			d.flush(d.take())
 		case <-d.ctx.Done():
-			d.drain(context.Background(), closeTimeout)
+			for d.flush(d.take()) {
+			}
 			return
 		}
 	}
@@ -23,26 +23,28 @@ func (d *Dir) runFlush() {
 
 // runCheckpoint is the goroutine that gives journal space back.
 func (d *Dir) runCheckpoint() {
-	clock := d.o.Env.Clock
-	t := clock.NewTimer(checkpointLook)
+	t := d.o.Env.Clock.NewTimer(checkpointEvery)
 	defer t.Stop()
-	last := clock.Now()
 	for {
+		all := false
 		select {
 		case <-d.ctx.Done():
 			return
-		case done := <-d.urgent:
-			d.checkpointUpTo(d.journal.Usage().Next, false)
-			close(done)
+		case <-d.wanted:
+		case done := <-d.asks:
+			done <- d.upkeep(true)
+			continue
 		case <-t.C():
-			if d.Err() == nil {
-				force := clock.Since(last) >= checkpointEvery
-				d.upkeep(force)
-				if force {
-					last = clock.Now()
-				}
-			}
-			t.Reset(checkpointLook)
+			all = true
+		}
+		next := checkpointEvery
+		if !d.upkeep(all) {
+			next = checkpointRetry
+		} else if all && d.Err() == nil {
+			d.exportPoints()
+		}
+		if all || next == checkpointRetry {
+			t.Reset(next)
 		}
 	}
 }
@@ -55,11 +57,12 @@ func (d *Dir) runSpace() {
 		select {
 		case <-d.ctx.Done():
 			return
+		case <-d.doubt:
 		case <-t.C():
-			if err := d.look(); err != nil {
-				d.o.Log.Warn("cannot tell the free space", "error", err)
-			}
 			t.Reset(spaceEvery)
+		}
+		if err := d.look(); err != nil {
+			d.o.Log.Warn("cannot tell the free space", "error", err)
 		}
 	}
 }

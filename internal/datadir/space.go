@@ -44,6 +44,14 @@ func (d *Dir) look() error {
 	return nil
 }
 
+// lookSoon asks for a look at the free space: something found the disk full.
+func (d *Dir) lookSoon() {
+	select {
+	case d.doubt <- struct{}{}:
+	default:
+	}
+}
+
 // Full reports whether free space is below the reserve.
 func (d *Dir) Full() bool { return d.full.Load() }
 

@@ -2,8 +2,8 @@ package datadir
 
 import (
 	"context"
-	"hash/crc32"
 
+	"holdfast/internal/bin"
 	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
@@ -18,128 +18,125 @@ const (
 	directPerRound = 256 << 10
 )
 
-// logState is what the directory knows of an open log.
+// logState is what the directory knows of an open log. Dir.mu guards it.
 type logState struct {
 	log *log.Log
+	key journal.Key
 	// oldest is the first journal round that holds an entry which no checkpoint
 	// covers; 0 for none. newest is the last one with any entry.
 	oldest, newest uint64
+	// covered is the end of what was submitted without a gap, or checkpointed.
+	// Topics in page-cache mode submit nothing, so that a gap can arise.
+	covered kafka.Offset
+	high    kafka.Offset // largest high watermark that was submitted
 	// slot is the place of the log in the group that is being filled, valid when
 	// group is that one.
 	group *group
 	slot  int
-	gone  bool // removed: no checkpoint any more
 }
 
 // group is what one flush round makes durable.
 type group struct {
-	round  journal.Round
-	slots  []slot
-	fences []fence
+	round   journal.Round // Data entries; the others follow when it is committed
+	slots   []slot
+	fences  []journal.Entry // of logs that are not open
+	waiting []chan error    // fences and barriers
+	refused []Flushable     // submitted for a log that is not open
 }
 
 // slot is one log's part of a group.
 type slot struct {
-	target  Flushable
-	state   *logState
-	end     kafka.Offset
-	small   int64 // bytes in the journal round
-	extents []extent
+	target Flushable // nil while only a fence came
+	state  *logState
+	end    kafka.Offset
+	small  int64 // bytes in the journal round
+	gap    bool  // bytes before the group are in the page cache only
+	// later are entries behind the Data entries of the log, in order.
+	later []laterEntry
 }
 
-// extent is a run of bytes of one segment that is synced there.
-type extent struct {
-	segment *log.Segment
+// laterEntry is an extent, to be synced in its segment, or a fence.
+type laterEntry struct {
+	segment *log.Segment // nil for a fence
 	entry   journal.Entry
 }
 
-// fence is a request to declare a log's entries dead.
-type fence struct {
-	key  journal.Key
-	done chan error
+func (g *group) empty() bool {
+	return len(g.slots) == 0 && len(g.waiting) == 0 && len(g.refused) == 0
 }
-
-func newGroup() *group { return &group{} }
-
-func (g *group) empty() bool { return len(g.slots) == 0 && len(g.fences) == 0 }
 
 // roundKeep is the largest round buffer that is kept for the next group.
 const roundKeep = 1 << 20
 
+// reset empties the group and lets its segments go.
 func (g *group) reset() {
 	g.round.Reset()
 	g.round.Trim(roundKeep)
 	for i := range g.slots {
-		g.slots[i] = slot{extents: g.slots[i].extents[:0]}
+		later := g.slots[i].later
+		for k := range later {
+			if s := later[k].segment; s != nil {
+				s.Release()
+			}
+			later[k] = laterEntry{}
+		}
+		g.slots[i] = slot{later: later[:0]}
 	}
 	g.slots = g.slots[:0]
-	g.fences = nil
+	g.fences, g.waiting, g.refused = nil, nil, nil
 }
 
-// slot returns the log's part of the group, a new one at its first span.
-func (g *group) slotOf(s *logState, target Flushable) *slot {
+// slotOf returns the log's part of the group, a new one at its first span.
+func (g *group) slotOf(s *logState) *slot {
 	if s.group == g && s.slot < len(g.slots) && g.slots[s.slot].state == s {
 		return &g.slots[s.slot]
 	}
 	if len(g.slots) < cap(g.slots) {
-		g.slots = g.slots[:len(g.slots)+1]
+		g.slots = g.slots[:len(g.slots)+1] // with the list that it had before
 	} else {
 		g.slots = append(g.slots, slot{})
 	}
 	s.group, s.slot = g, len(g.slots)-1
 	n := &g.slots[s.slot]
-	*n = slot{target: target, state: s, extents: n.extents[:0]}
+	*n = slot{state: s, later: n.later[:0]}
 	return n
 }
 
 // Submit hands a span that has been written to the next flush round. It copies
-// what it needs of data and never waits. Spans of one log come in order.
+// what it needs of data, never waits, and never calls target itself, so that
+// target may hold its own lock. Spans of one log come in order. After the first
+// failure of the directory the next round answers Failed.
 func (d *Dir) Submit(target Flushable, l *log.Log, span log.Span, data []byte, highWatermark kafka.Offset) {
-	if err := d.Err(); err != nil {
-		target.Failed(err)
-		return
-	}
 	e := journal.Entry{Kind: journal.Data, Key: l.Key(), LeaderEpoch: span.Epoch, Base: span.Base, End: span.End,
-		SegmentBase: span.Segment.Base(), Position: span.Position, Length: span.Length, HighWatermark: highWatermark}
+		SegmentBase: span.Segment.Base(), Position: span.Position, Length: span.Length, HighWatermark: highWatermark,
+		Checksum: bin.CRC32C(data)}
 	d.mu.Lock()
-	state := d.mu.logs[l]
-	if state == nil {
-		d.mu.Unlock()
-		target.Failed(errNotOpen)
-		return
-	}
 	g := d.mu.fill
-	s := g.slotOf(state, target)
-	s.end = span.End
-	small := len(s.extents) == 0 && s.small+span.Length <= directPerLog &&
-		g.round.Bytes()+span.Length <= directPerRound && g.round.Fits(len(data))
-	if small {
-		e.Checksum = crc32.Checksum(data, castagnoli)
-		g.round.Add(&e, data)
-		s.small += span.Length
+	if state := d.mu.logs[l]; state == nil {
+		g.refused = append(g.refused, target)
 	} else {
-		s.addExtent(span.Segment, e, data)
+		d.addLocked(g.slotOf(state), target, &span, &e, data)
+		state.high = max(state.high, highWatermark)
 	}
 	d.mu.Unlock()
 	d.wakeFlusher()
 }
 
-// addExtent notes bytes to be synced, joining them with the run before where
-// they follow it.
-func (s *slot) addExtent(segment *log.Segment, e journal.Entry, data []byte) {
-	if n := len(s.extents); n > 0 {
-		last := &s.extents[n-1]
-		if last.segment == segment && last.entry.Position+last.entry.Length == e.Position {
-			last.entry.Length += e.Length
-			last.entry.End, last.entry.LeaderEpoch, last.entry.HighWatermark = e.End, e.LeaderEpoch, e.HighWatermark
-			last.entry.Checksum = crc32.Update(last.entry.Checksum, castagnoli, data)
-			return
-		}
+func (d *Dir) addLocked(s *slot, target Flushable, span *log.Span, e *journal.Entry, data []byte) {
+	g := d.mu.fill
+	s.target, s.end = target, span.End
+	s.gap = s.gap || span.Base > s.state.covered
+	s.state.covered = max(s.state.covered, span.End)
+	small := len(s.later) == 0 && s.small+span.Length <= directPerLog &&
+		g.round.Bytes()+span.Length <= directPerRound && !d.tight.Load()
+	if small {
+		g.round.Add(e, data)
+		s.small += span.Length
+		return
 	}
 	e.Kind = journal.Extent
-	e.Checksum = crc32.Checksum(data, castagnoli)
-	segment.Retain()
-	s.extents = append(s.extents, extent{segment: segment, entry: e})
+	span.Segment.Retain()
+	s.later = append(s.later, laterEntry{segment: span.Segment, entry: *e})
 }
 
 func (d *Dir) wakeFlusher() {
@@ -149,32 +146,45 @@ func (d *Dir) wakeFlusher() {
 	}
 }
 
-// Fence declares every journal entry of the key dead and returns when that is
-// durable.
-func (d *Dir) Fence(ctx context.Context, key journal.Key) error {
-	return d.await(ctx, &key)
+// Fence declares dead what the journal holds of key at or above from, and
+// returns when that is durable. It precedes TruncateSuffix of an open log, and
+// with from 0 the removal of a directory. Nothing of the log may be submitted
+// meanwhile. When ctx ends first, the fence may still become durable: the caller
+// must then cut or remove as it meant to.
+func (d *Dir) Fence(ctx context.Context, key journal.Key, from kafka.Offset) error {
+	e := journal.Entry{Kind: journal.Fence, Key: key, Base: from}
+	return d.await(ctx, func(g *group) {
+		s := d.mu.byKey[key]
+		if s == nil {
+			g.fences = append(g.fences, e)
+			return
+		}
+		s.covered = min(s.covered, from)
+		n := g.slotOf(s)
+		n.later = append(n.later, laterEntry{entry: e})
+	})
 }
 
 // Barrier returns when everything that was submitted before is durable.
-func (d *Dir) Barrier(ctx context.Context) error { return d.await(ctx, nil) }
+func (d *Dir) Barrier(ctx context.Context) error { return d.await(ctx, func(*group) {}) }
 
-func (d *Dir) await(ctx context.Context, key *journal.Key) error {
+// await adds to the group under mu and waits for its flush round.
+func (d *Dir) await(ctx context.Context, add func(*group)) error {
 	if err := d.Err(); err != nil {
 		return err
 	}
-	f := fence{done: make(chan error, 1)}
+	done := make(chan error, 1)
 	d.mu.Lock()
-	g := d.mu.fill
-	if key != nil {
-		f.key = *key
-		e := journal.Entry{Kind: journal.Fence, Key: *key}
-		g.round.Add(&e, nil)
+	if d.mu.closed {
+		d.mu.Unlock()
+		return ErrClosed
 	}
-	g.fences = append(g.fences, f)
+	add(d.mu.fill)
+	d.mu.fill.waiting = append(d.mu.fill.waiting, done)
 	d.mu.Unlock()
 	d.wakeFlusher()
 	select {
-	case err := <-f.done:
+	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()

@@ -34,4 +34,5 @@
 //	journal.go  the ring: commit, release, grow
 //	super.go    the superblock: version, tail, size
 //	open.go     creating, opening, finding the live rounds
+//	aside.go    a file for entries that nobody can take over now
 package journal

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"holdfast/internal/kafka"
@@ -440,4 +441,44 @@ func FuzzDecodeSuper(f *testing.F) {
 			t.Errorf("%+v became %+v", s, got)
 		}
 	})
+}
+
+func TestSave_LoadReturnsTheEntries(t *testing.T) {
+	f := newFixture(t)
+	var entries []Entry
+	for i := range 300 { // more than one round
+		size := 20000 + i
+		entries = append(entries, Entry{Kind: Data, Key: Key{Partition: kafka.PartitionIndex(i)}, Base: 1, End: 2, Length: int64(size), Payload: bytes.Repeat([]byte{byte(i)}, size)})
+	}
+	o := Options{FS: f.disk, Name: "/d/aside", ID: [16]byte{5}}
+	for _, want := range [][]Entry{entries, entries[:7]} {
+		if err := Save(o, want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Load(f.disk, o.Name)
+		if err != nil || !slices.EqualFunc(got, want, equalEntries) {
+			t.Fatalf("%d entries, want %d equal ones: %v", len(got), len(want), err)
+		}
+	}
+}
+
+func TestSave_CrashLeavesTheOldOrTheNew(t *testing.T) {
+	one, two := []Entry{{Kind: Extent, End: 1}}, []Entry{{Kind: Extent, End: 1}, {Kind: Extent, Base: 1, End: 2}}
+	for k := 0; ; k++ {
+		f := newFixture(t)
+		o := Options{FS: f.disk, Name: "/d/aside", ID: [16]byte{5}}
+		if err := Save(o, one); err != nil {
+			t.Fatal(err)
+		}
+		f.disk.CrashAfter(k)
+		err := Save(o, two)
+		done := !f.disk.Crashed()
+		got, loadErr := Load(f.disk.Crash(uint64(k)), o.Name)
+		if loadErr != nil || len(got) != 1 && len(got) != 2 || err == nil && len(got) != 2 {
+			t.Fatalf("crash at %d: %d entries, %v; Save said %v", k, len(got), loadErr, err)
+		}
+		if done {
+			return
+		}
+	}
 }

@@ -60,17 +60,7 @@ type Replayed struct {
 // checkpoint covers. Errors are ErrNewer, *CorruptionError, or of the file
 // system.
 func Open(o Options) (*Journal, Replayed, error) {
-	if o.Size == 0 {
-		o.Size = DefaultSize
-	}
-	if !o.tiny {
-		o.Size = max(o.Size, sizeMin)
-	}
-	o.Size = aligned(o.Size)
-	j := &Journal{o: o, block: vfs.AlignedBlock(vfs.BlockSize), first: firstSize, step: growStep}
-	if o.tiny {
-		j.first, j.step = ringStart+64<<10, 32<<10
-	}
+	j := prepare(o)
 	_, err := o.FS.Stat(o.Name)
 	if errors.Is(err, fs.ErrNotExist) && o.MustExist {
 		return nil, Replayed{}, &CorruptionError{File: o.Name, Cause: "the file is missing, and it held acknowledged data"}
@@ -92,6 +82,22 @@ func Open(o Options) (*Journal, Replayed, error) {
 		return nil, Replayed{}, err
 	}
 	return j, r, nil
+}
+
+// prepare settles the sizes.
+func prepare(o Options) *Journal {
+	if o.Size == 0 {
+		o.Size = DefaultSize
+	}
+	j := &Journal{block: vfs.AlignedBlock(vfs.BlockSize), first: firstSize, step: growStep}
+	if o.tiny {
+		j.first, j.step = ringStart+64<<10, 32<<10
+	} else {
+		o.Size = max(o.Size, sizeMin)
+	}
+	o.Size = aligned(o.Size)
+	j.o = o
+	return j
 }
 
 // create prewrites a new ring under another name and moves it into place, so
