@@ -39,6 +39,7 @@
 //	produce_input.go   produce: bytes into records, with their places
 //	produce_waits.go   produce: what is waited for
 //	ledger.go          the unacked file
+//	ledger_pipe_*.go   from a pipe into the unacked file, in the kernel
 //	consume.go         consume
 //	consume_offset.go  consume: -o
 //	cluster.go         cluster info

@@ -23,7 +23,8 @@ import (
 // Two files: PATH holds input bytes exactly as they were read, so that it can be
 // read by people and fed to produce again; PATH.state begins with a line of JSON
 // that says how the bytes become records, followed by lines "START END": the
-// bytes [START, END) of PATH are acknowledged. Input is durable in PATH before
+// bytes [START, END) of PATH are acknowledged. A line "end" says that PATH holds
+// the input to its end, so that a last record without a delimiter is whole. Input is durable in PATH before
 // it is sent. A lost acknowledgement line makes a duplicate, never a loss.
 //
 // To take acknowledged bytes out of PATH, the rest is written to a new file, the
@@ -34,7 +35,10 @@ import (
 // One goroutine (serve) owns both files; the others send it calls.
 type ledger struct {
 	path    string
-	resumed bool // PATH is the input, not a copy of it
+	resumed bool // PATH holds input of an earlier run, which comes first
+	goesOn  bool // with resumed: stdin follows
+	// complete: the earlier run read its input to the end. Read-only after load.
+	complete bool
 
 	calls chan func()
 	quit  chan struct{} // closed to end serve
@@ -47,6 +51,9 @@ type ledger struct {
 	base        int64 // input position of PATH's first byte
 	size        int64 // bytes in PATH
 	acked       spans // in input positions
+	readBack    int64 // place in PATH of what was moved there last
+	trimAfter   int64 // acknowledged bytes at the front that make a rewrite worth while
+	ended       bool  // the input was read to its end
 	fault       error // the first error; nothing is written after it
 
 	mu     sync.Mutex
@@ -93,7 +100,7 @@ func createLedger(path string, o inputOptions, c clock.Clock) (*ledger, error) {
 }
 
 // resumeLedger opens the files of an earlier run; o becomes what they say.
-func resumeLedger(path string, o *inputOptions, c clock.Clock) (*ledger, error) {
+func resumeLedger(path string, goesOn bool, o *inputOptions, c clock.Clock) (*ledger, error) {
 	if _, err := os.Stat(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, withFix(fmt.Errorf("--resume %s: there is no such file", path), "A run in which everything was acknowledged removes it.")
@@ -104,7 +111,7 @@ func resumeLedger(path string, o *inputOptions, c clock.Clock) (*ledger, error) 
 	if err != nil {
 		return nil, err
 	}
-	l.resumed = true
+	l.resumed, l.goesOn = true, goesOn
 	if err := l.load(o); err != nil {
 		l.data.Close()
 		l.state.Close()
@@ -128,7 +135,7 @@ func openLedger(path string, c clock.Clock) (*ledger, error) {
 		state.Close()
 		return nil, fmt.Errorf("--unacked-file: %w", err)
 	}
-	return &ledger{path: path, clock: c, data: data, state: state, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}, nil
+	return &ledger{path: path, clock: c, trimAfter: trimAfter, data: data, state: state, calls: make(chan func()), quit: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
 // load reads the state of an earlier run and takes what was acknowledged out of
@@ -150,7 +157,11 @@ func (l *ledger) load(o *inputOptions) error {
 			return usagef("--resume %s: its records are for topic %s, not %s", l.path, h.Topic, o.Topic)
 		}
 		*o, l.header = h.inputOptions, text[:len(first)+1]
-		l.acked = parseSpans(string(rest), l.size)
+		l.acked, l.ended = parseState(string(rest), l.size)
+		l.complete = l.ended
+		if l.goesOn {
+			l.ended = false
+		}
 	} else {
 		// The state is gone or was never complete: everything counts as not
 		// acknowledged, and flags have to say what it is.
@@ -166,20 +177,20 @@ func (l *ledger) load(o *inputOptions) error {
 	return l.rewrite(l.acked.gaps(0, l.size))
 }
 
-// parseSpans reads "START END" lines; a torn or foreign line ends it.
-func parseSpans(text string, size int64) spans {
-	var s spans
+// parseState reads the lines after the header; a torn or foreign one ends them.
+func parseState(text string, size int64) (acked spans, ended bool) {
 	for line := range strings.Lines(text) {
+		if line == "end\n" {
+			ended = true
+			continue
+		}
 		var start, end int64
-		if !strings.HasSuffix(line, "\n") {
+		if n, err := fmt.Sscanf(line, "%d %d\n", &start, &end); n != 2 || err != nil || !strings.HasSuffix(line, "\n") || start < 0 || end < start || end > size {
 			break
 		}
-		if n, err := fmt.Sscanf(line, "%d %d\n", &start, &end); n != 2 || err != nil || start < 0 || end < start || end > size {
-			break
-		}
-		s.add(span{start, end})
+		acked.add(span{start, end})
 	}
-	return s
+	return acked, ended
 }
 
 // reader reads the kept input from its beginning.
@@ -217,14 +228,8 @@ func (l *ledger) do(f func() error) error {
 // append makes input durable. It waits for the disk.
 func (l *ledger) append(chunk []byte) error {
 	return l.do(func() error {
-		l.note()
-		if l.fault != nil {
-			return l.fault
-		}
-		if front := l.acked.prefix(l.base); front-l.base >= trimAfter {
-			if l.fault = l.trim(front); l.fault != nil {
-				return fmt.Errorf("keep the input in %s: %w", l.path, l.fault)
-			}
+		if err := l.room(); err != nil {
+			return err
 		}
 		_, err := l.data.WriteAt(chunk, l.size)
 		if err == nil {
@@ -236,6 +241,29 @@ func (l *ledger) append(chunk []byte) error {
 		}
 		l.size += int64(len(chunk))
 		return nil
+	})
+}
+
+// room takes acknowledged bytes out of the file where there are many. It is
+// called by serve before anything is written.
+func (l *ledger) room() error {
+	l.note()
+	if front := l.acked.prefix(l.base); l.fault == nil && front-l.base >= l.trimAfter {
+		l.fault = l.trim(front)
+	}
+	if l.fault != nil {
+		return fmt.Errorf("keep the input in %s: %w", l.path, l.fault)
+	}
+	return nil
+}
+
+// end remembers that the input was read to its end. An error makes the next run
+// ask what follows, and loses nothing.
+func (l *ledger) end() {
+	_ = l.do(func() error {
+		l.ended = true
+		_, err := l.state.WriteString("end\n")
+		return err
 	})
 }
 
@@ -324,6 +352,9 @@ func (l *ledger) restate(lines spans) error {
 	text.Write(l.header)
 	for _, s := range lines {
 		fmt.Fprintf(&text, "%d %d\n", s.start, s.end)
+	}
+	if l.ended {
+		text.WriteString("end\n")
 	}
 	if _, err := l.state.WriteString(text.String()); err != nil {
 		return err

@@ -73,8 +73,8 @@ func walkSegment(fsys vfs.FS, name string, fn func(position int64, b []byte, h r
 		if err := vfs.ReadFull(f, head, position); err != nil {
 			return err
 		}
-		if zeroes(head) {
-			return nil
+		if len(head) == record.HeaderSize && zeroes(head) {
+			return zeroTail(f, position, size)
 		}
 		h, err := record.ParseHeader(head)
 		switch {
@@ -106,6 +106,22 @@ type brokenSegment struct {
 
 func (e *brokenSegment) Error() string { return fmt.Sprintf("no batch at %d: %v", e.position, e.cause) }
 func (e *brokenSegment) Unwrap() error { return e.cause }
+
+// zeroTail accepts the space that Kafka reserves at the end of a segment.
+func zeroTail(f vfs.File, position, size int64) error {
+	buf := make([]byte, 64<<10)
+	for at := position; at < size; {
+		part := buf[:min(int64(len(buf)), size-at)]
+		if err := vfs.ReadFull(f, part, at); err != nil {
+			return err
+		}
+		if !zeroes(part) {
+			return &brokenSegment{position, errors.New("zeroes, and something after them")}
+		}
+		at += int64(len(part))
+	}
+	return nil
+}
 
 func zeroes(b []byte) bool {
 	for _, c := range b {

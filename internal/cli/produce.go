@@ -22,6 +22,7 @@ type produceOptions struct {
 	compression string
 	unackedFile string
 	resume      string
+	goesOn      bool
 	ackFormat   string
 	giveUpAfter time.Duration
 }
@@ -48,7 +49,11 @@ file, durably, before it is sent; the file is removed once everything is
 acknowledged. After a failure it holds exactly the input that was not
 acknowledged; after kill -9 of this program it holds at least that, and
 FILE.state tells what of it was acknowledged. --resume FILE sends the rest (a
-record whose acknowledgement got lost is then stored twice).`
+record whose acknowledgement got lost is then stored twice); with --continue,
+stdin follows it, and keeps being kept:
+
+  feed | { holdfast produce orders --unacked-file left.txt ||
+    until holdfast produce --resume left.txt --continue; do sleep 1; done; }`
 
 const produceExample = `  echo hello | holdfast produce orders
   holdfast produce orders -f '%k %v\n' < pairs.txt
@@ -82,6 +87,7 @@ func (a *app) produceCommand() *cobra.Command {
 	f.StringVar(&o.ackFormat, "ack-format", "", `print every acknowledged record on stdout, for example '%p %o\n'`)
 	f.StringVar(&o.unackedFile, "unacked-file", "", "keep in FILE the input that was not acknowledged")
 	f.StringVar(&o.resume, "resume", "", "send what an earlier --unacked-file FILE holds, instead of stdin")
+	f.BoolVar(&o.goesOn, "continue", false, "with --resume: stdin follows, beginning where the earlier run stopped reading")
 	f.DurationVar(&o.giveUpAfter, "give-up-after", 0, "give up after this long; 0 never does")
 	cmd.MarkFlagsMutuallyExclusive("unacked-file", "resume")
 	_ = cmd.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions([]string{"none", "gzip", "snappy", "lz4", "zstd"}, cobra.ShellCompDirectiveNoFileComp))
@@ -96,6 +102,9 @@ func (a *app) produce(cmd *cobra.Command, o produceOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.goesOn && o.resume == "" {
+		return usagef("--continue belongs to --resume FILE")
+	}
 	if o.acks != "" {
 		c.acks = o.acks
 	}
@@ -105,7 +114,7 @@ func (a *app) produce(cmd *cobra.Command, o produceOptions) error {
 	var keep *ledger
 	switch {
 	case o.resume != "":
-		keep, err = resumeLedger(o.resume, &o.input, a.Streams.Clock)
+		keep, err = resumeLedger(o.resume, o.goesOn, &o.input, a.Streams.Clock)
 	case o.unackedFile != "":
 		keep, err = createLedger(o.unackedFile, o.input, a.Streams.Clock)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -59,10 +60,14 @@ type input struct {
 // record the parser holds nothing; otherwise, where places matter, one byte.
 type source struct {
 	in      io.Reader
-	keep    *ledger // where input is kept before it is handed out; may be nil
+	keep    *ledger  // where input is kept before it is handed out; may be nil
+	pipe    *os.File // in, where it is a pipe that the ledger can empty by itself; may be nil
 	parser  *kgo.RecordReader
 	byLine  bool
 	oneByte bool
+
+	// earlier is what an earlier run kept, and comes first; nil once it is read.
+	earlier io.Reader
 
 	chunk     []byte // read and not handed out
 	buf       []byte
@@ -82,8 +87,11 @@ func newSource(in io.Reader, o inputOptions, keep *ledger) (*source, error) {
 	if keep != nil && strings.Contains(o.Format, "{re") {
 		return nil, usagef("-f %s: a format with a regular expression cannot be combined with --unacked-file or --resume, because the end of a record is not known exactly", o.Format)
 	}
+	if keep != nil {
+		s.pipe = pipeOf(in)
+	}
 	if keep != nil && keep.resumed {
-		s.in = keep.reader()
+		s.earlier = keep.reader()
 	}
 	parser, err := kgo.NewRecordReader(s, o.Format)
 	if err != nil {
@@ -162,22 +170,85 @@ func (s *source) fill() error {
 	if s.keepFault != nil {
 		return io.EOF
 	}
-	for s.ended == nil && len(s.chunk) == 0 {
-		n, err := s.in.Read(s.buf)
-		s.chunk, s.ended = s.buf[:n], err
-		if n > 0 && s.keep != nil && !s.keep.resumed {
-			// What was read is handed out even if it cannot be kept: otherwise it would
-			// be lost for certain. Nothing is read after it.
-			s.keepFault = s.keep.append(s.chunk)
+	if s.earlier != nil {
+		if err := s.readEarlier(); len(s.chunk) > 0 || err != nil {
+			return err
 		}
+		if s.keep.complete && s.unfinishedLine() {
+			return nil
+		}
+		if !s.keep.goesOn {
+			return s.endEarlier()
+		}
+		s.earlier = nil
+	}
+	for s.ended == nil && len(s.chunk) == 0 {
+		s.readChunk()
 	}
 	switch {
 	case len(s.chunk) > 0:
 		return nil
-	case errors.Is(s.ended, io.EOF) && s.byLine && s.lastByte != '\n':
+	case errors.Is(s.ended, io.EOF) && s.unfinishedLine():
 		return nil
 	}
 	return s.ended
+}
+
+func (s *source) unfinishedLine() bool { return s.byLine && s.lastByte != '\n' }
+
+// readEarlier reads on in what an earlier run kept. Nothing more is no error.
+func (s *source) readEarlier() error {
+	n, err := s.earlier.Read(s.buf)
+	s.chunk = s.buf[:n]
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// endEarlier ends an input that was kept only. The process that kept it may have
+// been killed in the middle of reading a record: what there is of it must not
+// become a record that nobody ever wrote.
+func (s *source) endEarlier() error {
+	s.ended = io.EOF
+	if s.unfinishedLine() {
+		s.ended = fmt.Errorf("%s ends in the middle of %s, because the process that kept it was killed while reading; with --continue the input goes on with stdin", s.keep.path, s.where())
+	}
+	return s.ended
+}
+
+// readChunk reads what is there, and keeps it. What cannot be kept is handed out
+// all the same: it would be lost for certain otherwise. Nothing is read after it.
+func (s *source) readChunk() {
+	if s.pipe != nil {
+		n, err := s.keep.move(s.pipe, s.buf)
+		if !errors.Is(err, errNoSplice) {
+			s.took(n, err)
+			return
+		}
+		s.pipe = nil
+	}
+	n, err := s.in.Read(s.buf)
+	if n > 0 && s.keep != nil {
+		s.keepFault = s.keep.append(s.buf[:n])
+	}
+	s.took(n, err)
+}
+
+func (s *source) took(n int, err error) {
+	s.chunk = s.buf[:n]
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		s.ended = err
+		if s.keep != nil {
+			s.keep.end()
+		}
+	case s.pipe != nil && n > 0:
+		s.keepFault = err
+	default:
+		s.ended = err
+	}
 }
 
 // drain keeps what is left of the input without understanding it.
@@ -185,6 +256,7 @@ func (s *source) drain() error {
 	for {
 		s.handed += int64(len(s.chunk))
 		s.chunk = nil
+		s.lastByte = '\n' // no line has to be ended any more
 		if s.ended != nil {
 			return s.ended
 		}

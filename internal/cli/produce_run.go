@@ -319,6 +319,7 @@ func (g *progress) beat(begun bool) {
 	if !begun {
 		oldest = g.p.clock.Since(g.since)
 	}
+	g.p.waits.closely.Store(oldest > patience/4)
 	now := g.p.clock.Now()
 	if oldest > patience && now.Sub(g.told) >= g.pause(oldest) {
 		g.told = now

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +17,10 @@ import (
 // waits remembers the last trouble that the client had, so that a wait can be
 // explained. It is a hook and the logger of the client.
 type waits struct {
+	// closely: the client is asked for its most talkative log, which alone tells
+	// why a batch is tried again. It costs, so that it is on while somebody waits.
+	closely atomic.Bool
+
 	mu     sync.Mutex
 	broker string
 	last   string
@@ -31,6 +37,13 @@ func (w *waits) note(err error) {
 		text = "connection refused (is a broker running there? `holdfast dev` starts one)"
 	case errors.Is(err, context.DeadlineExceeded):
 		text = "no answer in time"
+	}
+	w.noteText(text)
+}
+
+func (w *waits) noteText(text string) {
+	if text == "" {
+		return
 	}
 	w.mu.Lock()
 	w.last = text
@@ -51,16 +64,40 @@ func (w *waits) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.
 // OnBrokerE2E is called by the client after every request.
 func (w *waits) OnBrokerE2E(_ kgo.BrokerMetadata, _ int16, e2e kgo.BrokerE2E) { w.note(e2e.Err()) }
 
-// Level asks the client for everything down to what it retries.
-func (w *waits) Level() kgo.LogLevel { return kgo.LogLevelInfo }
+// Level asks the client for what it is worth listening to.
+func (w *waits) Level() kgo.LogLevel {
+	if w.closely.Load() {
+		return kgo.LogLevelDebug
+	}
+	return kgo.LogLevelInfo
+}
 
-// Log picks the error out of a line of the client's log.
-func (w *waits) Log(_ kgo.LogLevel, _ string, keyvals ...any) {
+// Log picks the trouble out of a line of the client's log.
+func (w *waits) Log(_ kgo.LogLevel, message string, keyvals ...any) {
 	for i := 0; i+1 < len(keyvals); i += 2 {
-		if err, ok := keyvals[i+1].(error); ok && keyvals[i] == "err" {
-			w.note(err)
+		switch v := keyvals[i+1].(type) {
+		case error:
+			if keyvals[i] == "err" {
+				w.note(v)
+			}
+		case string:
+			if message == "produced" && keyvals[i] == "to" {
+				w.noteText(retriedFor(v))
+			}
 		}
 	}
+}
+
+// retriedFor finds the reason in the client's picture of a produce answer,
+// "topic[0{retrying@-1,2(NOT_ENOUGH_REPLICAS: ...)}]", or returns "".
+func retriedFor(picture string) string {
+	_, rest, retried := strings.Cut(picture, "retrying@")
+	_, rest, open := strings.Cut(rest, "(")
+	reason, _, closed := strings.Cut(rest, ")}")
+	if !retried || !open || !closed {
+		return ""
+	}
+	return reason
 }
 
 func (w *waits) where() string {

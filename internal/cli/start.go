@@ -2,10 +2,11 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"holdfast/internal/config"
+	"holdfast/internal/env"
+	"holdfast/internal/node"
 )
 
 // BrokerOptions are what a broker is started with. All fields are set.
@@ -34,6 +35,24 @@ type Running interface {
 type StartBroker func(ctx context.Context, o BrokerOptions) (Running, error)
 
 // startNode is the StartBroker of the program.
-func startNode(context.Context, BrokerOptions) (Running, error) {
-	return nil, errors.New("this build has no broker in it")
+func startNode(ctx context.Context, o BrokerOptions) (Running, error) {
+	n, err := node.Start(ctx, node.Options{Env: env.NewReal(), Config: o.Config, DataDir: o.Config.DataDir, Version: o.Version, Log: o.Log})
+	if err != nil {
+		return nil, err
+	}
+	return runningNode{n}, nil
 }
+
+// runningNode shows a node as a Running.
+type runningNode struct{ *node.Node }
+
+// Listeners implements Running.
+func (r runningNode) Listeners() (all []string) {
+	for _, l := range r.Node.Listeners() {
+		all = append(all, l.Advertised.String())
+	}
+	return all
+}
+
+// Admin implements Running.
+func (r runningNode) Admin() string { return r.AdminAddress() }
