@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"holdfast/internal/config"
+	"holdfast/internal/kafka"
 )
 
 func (a *app) topicCommand() *cobra.Command {
@@ -231,7 +232,7 @@ func (a *app) listTopics(ctx context.Context, adm *kadm.Client, names []string, 
 		}
 		t := listedTopic{Topic: d.Topic, Partitions: len(d.Partitions), ReplicationFactor: d.Partitions.NumReplicas(), Internal: d.IsInternal}
 		if d.ID != (kadm.TopicID{}) {
-			t.ID = d.ID.String()
+			t.ID = kafka.UUID(d.ID).String()
 		}
 		if d.Err != nil {
 			t.Error = d.Err.Error()

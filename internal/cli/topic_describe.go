@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"holdfast/internal/kafka"
 )
 
 // describedTopic is everything that topic describe says of a topic.
@@ -100,7 +102,7 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 func describeTopic(d kadm.TopicDetail, starts, ends kadm.ListedOffsets) describedTopic {
 	t := describedTopic{Topic: d.Topic, Internal: d.IsInternal, ReplicationFactor: d.Partitions.NumReplicas(), AcksPolicy: "unknown", Durability: "unknown"}
 	if d.ID != (kadm.TopicID{}) {
-		t.ID = d.ID.String()
+		t.ID = kafka.UUID(d.ID).String()
 	}
 	for _, p := range d.Partitions.Sorted() {
 		row := describedPartition{Partition: p.Partition, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR, Start: -1, End: -1}
