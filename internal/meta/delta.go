@@ -2,6 +2,8 @@ package meta
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 
 	"holdfast/internal/kafka"
 )
@@ -95,4 +97,53 @@ func (i *Image) partition(tp kafka.TopicIDPartition) *PartitionRecord {
 func (i *Image) Partition(tp kafka.TopicIDPartition) (p Partition, ok bool) {
 	r := i.partition(tp)
 	return Partition{r}, r != nil
+}
+
+// Difference is the delta between two images of one cluster, for whoever gets an
+// image without the entries in between. It looks at everything.
+func Difference(from, to *Image) Delta {
+	d := Delta{from: from, to: to, cluster: from.cluster != to.cluster, producerIDs: from.producers != to.producers}
+	d.configs = !maps.EqualFunc(from.configs, to.configs, maps.Equal[map[string]string, map[string]string])
+	for t := range from.topicsByID.values() {
+		d.addTopic(t, to.TopicByID(t.ID))
+	}
+	for t := range to.topicsByID.values() {
+		if from.TopicByID(t.ID) == nil {
+			d.addTopic(nil, t)
+		}
+	}
+	slices.SortFunc(d.topics, compareTopicIDs)
+	slices.SortFunc(d.partitions, comparePartitions)
+	for b := range to.brokers.values() {
+		if old := from.Broker(b.ID); old == nil || old.Epoch != b.Epoch || old.String() != b.String() {
+			d.brokers = append(d.brokers, b.ID)
+		}
+	}
+	return d
+}
+
+// addTopic notes what differs between two states of a topic; nil: it is not there.
+func (d *Delta) addTopic(from, to *Topic) {
+	one, count := to, 0
+	if to == nil {
+		one = from
+	}
+	for index := range max(partitionsOf(from), partitionsOf(to)) {
+		tp := kafka.TopicIDPartition{TopicID: one.ID, Partition: kafka.PartitionIndex(index)}
+		x, y := d.from.partition(tp), d.to.partition(tp)
+		if x != y && (x == nil || y == nil || x.PartitionEpoch != y.PartitionEpoch) {
+			d.partitions = append(d.partitions, tp)
+			count++
+		}
+	}
+	if count > 0 || from == nil || to == nil || !maps.Equal(from.Configs, to.Configs) {
+		d.topics = append(d.topics, one.ID)
+	}
+}
+
+func partitionsOf(t *Topic) int {
+	if t == nil {
+		return 0
+	}
+	return len(t.Partitions)
 }

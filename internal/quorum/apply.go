@@ -1,0 +1,146 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"path"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+// apply takes one committed entry into the image and tells everybody.
+func (c *core) apply(x *pb.Entry) error {
+	var records []meta.Record
+	switch x.GetType() {
+	case pb.EntryNormal:
+		var err error
+		if records, err = decodeData(x); err != nil {
+			return c.damaged(x, err)
+		}
+	case pb.EntryConfChange, pb.EntryConfChangeV2:
+		if err := c.applyMembership(x); err != nil {
+			return c.damaged(x, err)
+		}
+	}
+	image, delta, err := c.image.Apply(kafka.Offset(x.GetIndex()), records)
+	if err != nil {
+		return c.damaged(x, err)
+	}
+	c.image = image
+	c.publish(image)
+	for _, f := range c.subscribers {
+		f(delta, image)
+	}
+	c.applied(x.GetIndex(), x.GetTerm())
+	c.moveTip(x)
+	return nil
+}
+
+// decodeData reads the records of an entry. A leader's first entry has none.
+func decodeData(x *pb.Entry) ([]meta.Record, error) {
+	if len(x.GetData()) == 0 {
+		return nil, nil
+	}
+	return meta.DecodeRecords(x.GetData())
+}
+
+// moveTip lets a new leader decide once the first entry of its term is applied:
+// everything that earlier leaders committed is before it.
+func (c *core) moveTip(x *pb.Entry) {
+	switch {
+	case !c.leading:
+	case c.tip == nil && x.GetTerm() == c.node.BasicStatus().GetTerm():
+		c.tip = c.image
+	case c.tip != nil && c.tip.Offset() <= c.image.Offset():
+		c.tip = c.image // equal; the older one can go
+	}
+}
+
+// damaged is the error of an entry that cannot be applied.
+func (c *core) damaged(x *pb.Entry, err error) error {
+	var newer *meta.VersionError
+	if errors.As(err, &newer) {
+		return fmt.Errorf("metadata entry %d: %w", x.GetIndex(), err)
+	}
+	return &CorruptionError{File: path.Join(c.o.Dir, LogDirectory), Cause: fmt.Errorf("entry %d: %w", x.GetIndex(), err)}
+}
+
+// applyMembership carries a change of members out.
+func (c *core) applyMembership(x *pb.Entry) error {
+	var change pb.ConfChangeV2
+	if x.GetType() == pb.EntryConfChange {
+		var old pb.ConfChange
+		if err := proto.Unmarshal(x.GetData(), &old); err != nil {
+			return err
+		}
+		proto.Merge(&change, old.AsV2())
+	} else if err := proto.Unmarshal(x.GetData(), &change); err != nil {
+		return err
+	}
+	joined, err := decodeJoining(change.GetContext())
+	if err != nil {
+		return err
+	}
+	next, err := c.store.membership.with(c.node.ApplyConfChange(&change), joined)
+	if err != nil {
+		return err
+	}
+	c.store.membership = next
+	return nil
+}
+
+// snapshotEveryBytes is how much entries may hold, or snapshotEveryEntries how
+// many there may be, before a snapshot is taken. A snapshot costs as much as it is
+// large: with a large image it waits for as many bytes of entries.
+const (
+	snapshotEveryBytes   = 4 << 20
+	snapshotEveryEntries = 10_000
+)
+
+func (c *core) maybeSnapshot() error {
+	applied := uint64(c.image.Offset())
+	behind := applied - c.store.snapIndex
+	large := c.store.bytes >= max(snapshotEveryBytes, len(c.store.snapBytes))
+	if behind == 0 || !large && behind < snapshotEveryEntries {
+		return nil
+	}
+	return c.takeSnapshot()
+}
+
+// takeSnapshot makes the present image durable and lets go of what it covers.
+func (c *core) takeSnapshot() error {
+	applied := uint64(c.image.Offset())
+	term, err := c.store.Term(applied)
+	if err != nil {
+		return fmt.Errorf("snapshot at %d: %w", applied, err)
+	}
+	return c.store.saveSnapshot(snapshot{index: applied, term: term, membership: c.store.membership, image: c.image})
+}
+
+// install takes the snapshot of a leader that is too far ahead for entries.
+func (c *core) install(s *pb.Snapshot) error {
+	snap, err := decodeSnapshot(s.GetData())
+	if err != nil {
+		return err
+	}
+	if snap.index != s.GetMetadata().GetIndex() || snap.term != s.GetMetadata().GetTerm() {
+		return &CorruptionError{File: "snapshot of the leader", Cause: errValue}
+	}
+	if snap.image.ClusterID() != c.image.ClusterID() {
+		return fmt.Errorf("snapshot of cluster %s: %w", snap.image.ClusterID(), ErrForeign)
+	}
+	if err := c.store.install(snap, s.GetData()); err != nil {
+		return err
+	}
+	delta := meta.Difference(c.image, snap.image)
+	c.image = snap.image
+	c.publish(snap.image)
+	for _, f := range c.subscribers {
+		f(delta, snap.image)
+	}
+	return nil
+}

@@ -1,0 +1,169 @@
+package quorum
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+// core is one member without its goroutine. Its owner calls one method at a time:
+// tick, step or propose, and then drain, which carries out what the library asks
+// for. After an error nothing more may be called but close.
+type core struct {
+	o     *Options
+	id    uint64
+	node  *raft.RawNode
+	store *storage
+
+	// image is the metadata that is committed and applied. tip adds what this
+	// leader has proposed; nil while it does not lead or has not applied the first
+	// entry of its own term: until then it does not know all that is committed.
+	image *meta.Image
+	tip   *meta.Image
+
+	leading bool
+	leader  uint64 // raft.None: not known
+	// waiting holds submissions by the entry that they wait for.
+	waiting map[uint64][]*submission
+
+	subscribers []func(meta.Delta, *meta.Image)
+	publish     func(*meta.Image) // before the subscribers hear of it
+	ticks       uint64
+}
+
+// openCore opens the storage and starts the library on it.
+func openCore(o *Options) (*core, error) {
+	store, snap, err := openStorage(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.reserve.establish(); err != nil {
+		o.Log.Warn("no disk space is set aside for metadata", "error", err)
+	}
+	c := &core{o: o, id: RaftID(o.DirectoryID), store: store, image: snap.image,
+		waiting: map[uint64][]*submission{}, publish: func(*meta.Image) {}}
+	c.node, err = raft.NewRawNode(raftConfig(c.id, store, logger{o.Log}))
+	if err != nil {
+		_ = store.close(true)
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
+	return c, nil
+}
+
+// campaign makes a voter that is alone elect itself now and not after a timeout.
+func (c *core) campaign() error {
+	if !c.store.membership.isAlone(c.id) {
+		return nil
+	}
+	if err := c.node.Campaign(); err != nil {
+		return fmt.Errorf("campaign: %w", err)
+	}
+	return nil
+}
+
+const (
+	// witnessTicks is how long the vote file may trail what it knows.
+	witnessTicks = 10
+	reserveTicks = 50
+)
+
+// tick lets a tick of time pass.
+func (c *core) tick() error {
+	c.node.Tick()
+	c.ticks++
+	if c.ticks%reserveTicks == 0 {
+		// Tried again until there is space. Whoever cannot say so yet is told by
+		// the refusal of a command.
+		_ = c.store.reserve.establish()
+	}
+	if c.store.witness && c.ticks%witnessTicks == 0 {
+		return c.store.saveWitness()
+	}
+	return nil
+}
+
+// step takes a message of another member. Messages that do not fit are dropped:
+// networks repeat and delay.
+func (c *core) step(m *pb.Message) { _ = c.node.Step(m) }
+
+// drain carries out everything that the library asks for, in the order that its
+// safety rests on: vote, entries and snapshot are durable before messages that
+// speak of them leave, and before anything is applied.
+func (c *core) drain() error {
+	for c.node.HasReady() {
+		rd := c.node.Ready()
+		if err := c.handle(&rd); err != nil {
+			return err
+		}
+		c.node.Advance(rd)
+	}
+	return c.maybeSnapshot()
+}
+
+func (c *core) handle(rd *raft.Ready) error {
+	if rd.SoftState != nil {
+		c.noteRole(rd.SoftState)
+	}
+	if !raft.IsEmptyHardState(rd.HardState) {
+		if err := c.store.saveHard(rd.HardState); err != nil {
+			return err
+		}
+	}
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		if err := c.install(rd.Snapshot); err != nil {
+			return err
+		}
+	}
+	if len(rd.Entries) > 0 {
+		if err := c.store.append(rd.Entries); err != nil {
+			return err
+		}
+	}
+	if len(rd.Messages) > 0 {
+		messages, err := c.store.membership.outgoing(rd.Messages)
+		if err != nil {
+			return err
+		}
+		c.o.Transport.Send(messages)
+	}
+	for _, x := range rd.CommittedEntries {
+		if err := c.apply(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteRole follows elections. Whoever waits for an entry of a leadership that
+// ended is told that nobody knows.
+func (c *core) noteRole(s *raft.SoftState) {
+	was := c.leading
+	c.leading, c.leader = s.RaftState == raft.StateLeader, s.Lead
+	if was == c.leading {
+		return
+	}
+	c.tip = nil
+	if c.leading {
+		c.o.Log.Info("leading the metadata quorum", "node", c.o.Self)
+		return
+	}
+	c.o.Log.Info("no longer leading the metadata quorum", "node", c.o.Self, "leader", c.store.membership.node(c.leader))
+	c.failWaiting(ErrLeadershipLost)
+}
+
+// leaderNode is the node that leads, NoBroker when none is known.
+func (c *core) leaderNode() kafka.BrokerID { return c.store.membership.node(c.leader) }
+
+// close ends the core. A failed one writes nothing more.
+func (c *core) close(failed bool) error {
+	c.failWaiting(ErrClosed)
+	err := c.store.close(failed)
+	if r := c.store.reserve.close(); err == nil {
+		err = r
+	}
+	return err
+}

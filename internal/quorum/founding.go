@@ -1,0 +1,281 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/controller"
+	"holdfast/internal/kafka"
+	"holdfast/internal/log"
+	"holdfast/internal/meta"
+	"holdfast/internal/vfs"
+)
+
+// Names inside the data directory.
+const (
+	// StateDirectory holds vote, snapshots and reserve.
+	StateDirectory = "quorum"
+	voteName       = "vote"
+	reserveName    = "reserve"
+)
+
+// A cluster begins with a snapshot at index 1, decided by nobody's vote: the
+// cluster's id and its one voter. The log begins behind it. So whoever joins
+// later needs the snapshot first and learns from it who votes, which no entry of
+// the log says.
+const (
+	foundingIndex = 1
+	foundingTerm  = 1
+)
+
+// openStorage opens what is in the directory, or founds a cluster in one where
+// nothing was ever decided. It returns the newest snapshot.
+func openStorage(o *Options) (*storage, snapshot, error) {
+	fsys, dir := o.Env.FS, path.Join(o.Dir, StateDirectory)
+	if err := fsys.MkdirAll(dir); err != nil {
+		return nil, snapshot{}, fmt.Errorf("make metadata directory: %w", err)
+	}
+	names, err := snapshotFiles(fsys, dir)
+	if err != nil {
+		return nil, snapshot{}, err
+	}
+	if len(names) == 0 {
+		if err := mayFound(o, dir); err != nil {
+			return nil, snapshot{}, err
+		}
+		name, err := found(o, dir)
+		if err != nil {
+			return nil, snapshot{}, fmt.Errorf("found cluster %s: %w", o.ClusterID, err)
+		}
+		names = []string{name}
+	}
+	return load(o, dir, names[len(names)-1])
+}
+
+// mayFound refuses a directory in which something was decided before, or which
+// holds partitions of a cluster whose metadata is gone.
+func mayFound(o *Options, dir string) error {
+	lost := func(file string) error {
+		return &CorruptionError{File: path.Join(dir, "*"+snapshotSuffix), Cause: fmt.Errorf("%s is there: %w", file, errMissing)}
+	}
+	b, err := vfs.ReadFile(o.Env.FS, path.Join(dir, voteName), voteFileSize+1)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read vote: %w", err)
+	}
+	if err == nil {
+		// Founding was interrupted; any other vote means that a snapshot is lost.
+		if v, _, err := decodeVote(b); err != nil || v != foundingVote(o) {
+			return lost(voteName)
+		}
+	}
+	entries, err := o.Env.FS.ReadDir(o.Dir)
+	if err != nil {
+		return fmt.Errorf("list data directory: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir && e.Name != LogDirectory && isPartitionName(e.Name) {
+			return lost(e.Name)
+		}
+	}
+	return nil
+}
+
+// isPartitionName reports whether a directory's name is topic-partition.
+func isPartitionName(name string) bool {
+	dash := strings.LastIndexByte(name, '-')
+	if dash <= 0 {
+		return false
+	}
+	_, err := strconv.ParseUint(name[dash+1:], 10, 31)
+	return err == nil
+}
+
+func foundingVote(o *Options) vote {
+	return vote{sequence: 1, raftID: RaftID(o.DirectoryID), term: foundingTerm, commit: foundingIndex, durable: foundingIndex + 1}
+}
+
+// found writes a cluster of one voter. The snapshot comes last: it is what makes
+// the directory founded.
+func found(o *Options, dir string) (string, error) {
+	fsys := o.Env.FS
+	image, _, err := meta.Empty().Apply(foundingIndex, controller.Found(o.ClusterID))
+	if err != nil {
+		return "", err
+	}
+	if err := vfs.WriteFile(fsys, path.Join(dir, voteName), foundingVote(o).encode()); err != nil {
+		return "", err
+	}
+	options := logOptions(fsys, o.Env.Clock, path.Join(o.Dir, LogDirectory))
+	l, err := log.Create(options)
+	if errors.Is(err, log.ErrExists) {
+		l, _, err = log.Open(options, log.Replay{})
+	}
+	if err != nil {
+		return "", err
+	}
+	err = l.TruncatePrefix(foundingIndex + 1)
+	if err == nil && l.End() != foundingIndex+1 {
+		err = &CorruptionError{File: l.Dir(), Cause: fmt.Errorf("holds entries up to %d: %w", l.End(), errMissing)}
+	}
+	if err = errors.Join(err, l.Close()); err != nil {
+		return "", err
+	}
+	self := member{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}
+	s := snapshot{index: foundingIndex, term: foundingTerm, membership: membership{members: []member{self}}, image: image}
+	if err := writeSnapshot(fsys, dir, s, s.encode()); err != nil {
+		return "", err
+	}
+	return snapshotName(s.index, s.term), fsys.SyncDir(o.Dir)
+}
+
+// load opens a directory that is founded.
+func load(o *Options, dir, name string) (*storage, snapshot, error) {
+	fsys := o.Env.FS
+	snap, err := readSnapshot(fsys, path.Join(dir, name))
+	if err != nil {
+		return nil, snapshot{}, err
+	}
+	if err := checkOwner(o, snap); err != nil {
+		return nil, snapshot{}, err
+	}
+	v, err := openVote(fsys, path.Join(dir, voteName))
+	if err != nil {
+		return nil, snapshot{}, err
+	}
+	s := &storage{fsys: fsys, dir: dir, vote: v, hard: v.last, membership: snap.membership,
+		snapIndex: snap.index, snapTerm: snap.term, snapBytes: snap.encode(),
+		reserve: &reserve{fsys: fsys, dir: dir, name: path.Join(dir, reserveName)}}
+	if v.last.raftID != RaftID(o.DirectoryID) {
+		err = fmt.Errorf("vote of member %x in the directory of member %x: %w", v.last.raftID, RaftID(o.DirectoryID), ErrForeign)
+	}
+	if err == nil {
+		err = s.openLog(o)
+	}
+	if err != nil {
+		if s.disk != nil {
+			err = errors.Join(err, s.disk.l.Close())
+		}
+		return nil, snapshot{}, errors.Join(err, v.file.Close())
+	}
+	return s, snap, nil
+}
+
+// checkOwner compares the snapshot with the identity of the data directory.
+func checkOwner(o *Options, snap snapshot) error {
+	if id := snap.image.ClusterID(); id != o.ClusterID {
+		return fmt.Errorf("metadata of cluster %s in a directory of cluster %s: %w", id, o.ClusterID, ErrForeign)
+	}
+	for _, x := range snap.membership.members {
+		if x.directory == o.DirectoryID && x.node != o.Self {
+			return fmt.Errorf("metadata of node %d in a directory of node %d: %w", x.node, o.Self, ErrForeign)
+		}
+	}
+	return nil
+}
+
+// openLog opens the entries and fits them to the snapshot.
+func (s *storage) openLog(o *Options) error {
+	options := logOptions(s.fsys, o.Env.Clock, path.Join(o.Dir, LogDirectory))
+	l, report, err := log.Open(options, log.Replay{RecoveryPoint: s.hard.durable})
+	var damage *log.CorruptionError
+	switch {
+	case errors.As(err, &damage):
+		return &CorruptionError{File: damage.File, Position: damage.Position, Cause: err}
+	case errors.Is(err, log.ErrUnfinished):
+		return &CorruptionError{File: options.Dir, Cause: errors.Join(errMissing, err)}
+	case err != nil:
+		return fmt.Errorf("open metadata log: %w", err)
+	}
+	s.disk = &entryLog{l: l, clock: o.Env.Clock}
+	if report.Cut > 0 || report.Dropped > 0 {
+		o.Log.Info("metadata log recovered: a crash interrupted a write", "end", report.End, "cut_bytes", report.Cut)
+	}
+	return s.fit(options.Dir)
+}
+
+// fit makes entries follow the snapshot. A snapshot of another member may be
+// durable while the entries that it replaces are still there.
+func (s *storage) fit(name string) error {
+	l := s.disk.l
+	next := s.snapIndex + 1
+	if start := uint64(l.Start()); start > next {
+		return &CorruptionError{File: name, Cause: fmt.Errorf("entries begin at %d, the snapshot ends at %d: %w", start, s.snapIndex, errMissing)}
+	}
+	s.first, s.prevTerm = next, s.snapTerm
+	if uint64(l.End()) < next {
+		return s.forget(next)
+	}
+	entries, err := s.disk.readAll(uint64(l.Start()))
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		if err := s.take(entries); err != nil {
+			return err
+		}
+	}
+	s.durable = l.End()
+	if s.hard.commit > s.last() {
+		return &CorruptionError{File: name, Cause: fmt.Errorf("entries end at %d, entry %d is committed: %w", l.End(), s.hard.commit, errMissing)}
+	}
+	return nil
+}
+
+// take puts entries from the log into memory, without those that only serve
+// members that are behind: their terms are not known in full.
+func (s *storage) take(entries []*pb.Entry) error {
+	first := entries[0].GetIndex()
+	if first <= s.snapIndex {
+		at := entries[s.snapIndex-first]
+		if at.GetTerm() != s.snapTerm {
+			return s.forget(s.snapIndex + 1)
+		}
+		entries = entries[s.snapIndex-first+1:]
+	}
+	for _, x := range entries {
+		s.bytes += len(x.GetData())
+	}
+	s.entries = entries
+	if last := s.last(); s.hard.term < s.termOr0(last) {
+		return &CorruptionError{File: s.voteName(), Cause: fmt.Errorf("term %d, and entry %d is of term %d: %w", s.hard.term, last, s.termOr0(last), errValue)}
+	}
+	return nil
+}
+
+// forget drops every entry: the snapshot replaces them.
+func (s *storage) forget(next uint64) error {
+	if uint64(s.disk.l.End()) > next {
+		s.durable = kafka.Offset(next)
+		if err := s.saveWitness(); err != nil {
+			return err
+		}
+		if err := s.disk.l.TruncateSuffix(kafka.Offset(next)); err != nil {
+			return fmt.Errorf("replace metadata log by the snapshot: %w", err)
+		}
+	}
+	if err := s.disk.l.TruncatePrefix(kafka.Offset(next)); err != nil {
+		return fmt.Errorf("replace metadata log by the snapshot: %w", err)
+	}
+	s.first, s.prevTerm, s.entries = next, s.snapTerm, nil
+	s.durable = kafka.Offset(next)
+	s.hard.commit = max(s.hard.commit, s.snapIndex)
+	return s.saveWitness()
+}
+
+// raftConfig is how the library runs here.
+func raftConfig(id uint64, s *storage, logger raft.Logger) *raft.Config {
+	return &raft.Config{
+		ID: id, ElectionTick: electionTicks, HeartbeatTick: 1, Storage: s, Applied: s.snapIndex,
+		MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: 16 << 20, MaxUncommittedEntriesSize: 64 << 20,
+		MaxInflightMsgs: 64, MaxInflightBytes: 16 << 20,
+		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true, StepDownOnRemoval: true,
+		Logger: logger,
+	}
+}

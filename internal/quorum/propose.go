@@ -1,0 +1,132 @@
+package quorum
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+
+	"holdfast/internal/controller"
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+// submission is one command on its way. reply and err are set before done is
+// closed.
+type submission struct {
+	command controller.Command
+	term    uint64
+	reply   controller.Reply
+	err     error
+	done    chan struct{}
+}
+
+func newSubmission(command controller.Command) *submission {
+	return &submission{command: command, done: make(chan struct{})}
+}
+
+func (s *submission) answer(reply controller.Reply, err error) {
+	s.reply, s.err = reply, err
+	close(s.done)
+}
+
+// accepts reports whether propose can say anything but "wait".
+func (c *core) accepts() bool { return c.tip != nil || !c.leading && c.leader != raft.None }
+
+// propose decides on commands, one after the other, each on what the ones before
+// leave. Their entries go to the disk together with the next drain. The library
+// has nothing left to do when it is called.
+func (c *core) propose(batch []*submission) {
+	for _, s := range batch {
+		if c.tip == nil {
+			s.answer(controller.Reply{}, &NotLeaderError{Leader: c.leaderNode()})
+			continue
+		}
+		if !c.store.reserve.admits() {
+			s.answer(controller.Reply{}, ErrNoSpace)
+			continue
+		}
+		c.proposeOne(s)
+	}
+}
+
+func (c *core) proposeOne(s *submission) {
+	records, reply, err := controller.Decide(c.tip, c.inputs(), s.command)
+	if err != nil || len(records) == 0 {
+		s.reply, s.err = reply, err
+		c.waitFor(uint64(c.tip.Offset()), s)
+		return
+	}
+	data := meta.AppendRecords(nil, records)
+	if len(data) > entryBytesMax {
+		s.answer(controller.Reply{}, &controller.Error{Code: kafka.ErrPolicyViolation,
+			Message: fmt.Sprintf("the change takes %d bytes of metadata, at most %d at once", len(data), entryBytesMax)})
+		return
+	}
+	// Proposals of a leader get consecutive indexes, and nothing else was
+	// proposed since the last drain.
+	index := uint64(c.tip.Offset()) + 1
+	tip, _, err := c.tip.Apply(kafka.Offset(index), records)
+	if err != nil {
+		s.answer(controller.Reply{}, fmt.Errorf("decide: %w", err))
+		return
+	}
+	if err := c.node.Propose(data); err != nil {
+		s.answer(controller.Reply{}, fmt.Errorf("propose: %w", err))
+		return
+	}
+	c.tip = tip
+	s.reply = reply.At(kafka.Offset(index))
+	c.waitFor(index, s)
+}
+
+func (c *core) inputs() controller.Inputs {
+	return controller.Inputs{
+		Now:    kafka.Timestamp(c.o.Env.Clock.Now().UnixMilli()),
+		NewID:  c.newID,
+		Config: c.o.Config,
+	}
+}
+
+// newID draws a random UUID of version 4.
+func (c *core) newID() kafka.UUID {
+	var id kafka.UUID
+	c.o.Env.Rand.Read(id[:])
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}
+
+// waitFor answers s when the entry is applied. What was decided on a tip is true
+// only once the tip is committed, refusals included.
+func (c *core) waitFor(index uint64, s *submission) {
+	if index <= uint64(c.image.Offset()) {
+		close(s.done)
+		return
+	}
+	s.term = c.node.BasicStatus().GetTerm()
+	c.waiting[index] = append(c.waiting[index], s)
+}
+
+// applied answers those who wait for the entry. Another term's entry in its place
+// means that theirs was overwritten.
+func (c *core) applied(index, term uint64) {
+	list := c.waiting[index]
+	delete(c.waiting, index)
+	for _, s := range list {
+		if s.term != term {
+			s.answer(controller.Reply{}, &NotLeaderError{Leader: c.leaderNode()})
+			continue
+		}
+		close(s.done)
+	}
+}
+
+func (c *core) failWaiting(err error) {
+	for _, index := range slices.Sorted(maps.Keys(c.waiting)) {
+		for _, s := range c.waiting[index] {
+			s.answer(controller.Reply{}, err)
+		}
+	}
+	clear(c.waiting)
+}

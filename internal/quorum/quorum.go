@@ -1,0 +1,190 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holdfast/internal/config"
+	"holdfast/internal/controller"
+	"holdfast/internal/env"
+	"holdfast/internal/invariant"
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+// Options say who a member is and where it lives. Env, Dir, Self, ClusterID,
+// DirectoryID and Log are set.
+type Options struct {
+	Env         env.Env
+	Dir         string // the data directory, locked by the caller
+	Self        kafka.BrokerID
+	ClusterID   kafka.ClusterID
+	DirectoryID kafka.DirectoryID
+	// Config holds this node's settings, which decisions start from; nil: the
+	// defaults.
+	Config    *config.Broker
+	Transport Transport // nil: NoTransport
+	Log       *slog.Logger
+}
+
+// Time in the library's unit. An election waits one to two times electionTicks.
+const (
+	tickInterval  = 100 * time.Millisecond
+	electionTicks = 10
+)
+
+// Bounds of what waits for the loop.
+const (
+	submissionsMax = 256
+	messagesMax    = 1024
+)
+
+// Quorum is a member of the metadata quorum. Its methods may be called at any
+// time by anybody, if nothing else is said.
+type Quorum struct {
+	core  *core // the loop's
+	image atomic.Pointer[meta.Image]
+	view  atomic.Pointer[Description]
+
+	submits  chan *submission
+	messages chan *pb.Message
+	stop     chan struct{} // closed: the loop ends
+	stopped  chan struct{} // closed: it has ended
+	started  bool
+	closing  atomic.Bool
+	failure  atomic.Pointer[error]
+	closeErr error // valid after stopped
+}
+
+// Open reads what is stored, or founds a cluster of this one voter where nothing
+// is. *CorruptionError, *VersionError, *meta.VersionError, ErrForeign: as they
+// say; the files were left alone. The image is the one of the last snapshot until
+// Start.
+func Open(o Options) (*Quorum, error) {
+	invariant.Check(!o.ClusterID.IsZero() && !o.DirectoryID.IsZero() && o.Self >= 0, "quorum of node %d without an identity", o.Self)
+	if o.Transport == nil {
+		o.Transport = NoTransport{}
+	}
+	if o.Config == nil {
+		o.Config = config.Default()
+	}
+	c, err := openCore(&o)
+	if err != nil {
+		return nil, fmt.Errorf("open metadata quorum: %w", err)
+	}
+	q := &Quorum{core: c, submits: make(chan *submission, submissionsMax), messages: make(chan *pb.Message, messagesMax),
+		stop: make(chan struct{}), stopped: make(chan struct{})}
+	q.image.Store(c.image)
+	q.view.Store(c.describe())
+	c.publish = q.image.Store
+	return q, nil
+}
+
+// Subscribe calls f for every entry that is applied, in order, with what it
+// changed and the image after it. f must not wait. It is for before Start.
+func (q *Quorum) Subscribe(f func(meta.Delta, *meta.Image)) {
+	invariant.Check(!q.started, "subscribe to a quorum that runs")
+	q.core.subscribers = append(q.core.subscribers, f)
+}
+
+// Start lets the member take part. A voter that is alone leads in a moment.
+// Start and Close are called by one caller.
+func (q *Quorum) Start() {
+	invariant.Check(!q.started, "start a quorum twice")
+	q.started = true
+	go q.run()
+}
+
+// Image is the newest metadata that is applied here.
+func (q *Quorum) Image() *meta.Image { return q.image.Load() }
+
+// Describe tells how the quorum is.
+func (q *Quorum) Describe() Description { return *q.view.Load() }
+
+// Leader is the node that leads the quorum, NoBroker when none is known.
+func (q *Quorum) Leader() kafka.BrokerID { return q.view.Load().Leader }
+
+// Submit has the controller decide on a command and returns its reply when the
+// decision is committed and applied here. While no leader is known it waits.
+//
+// *controller.Error: the command was refused; errors.As finds its kafka.ErrorCode.
+// *NotLeaderError, ErrNoSpace: nothing was done. ErrLeadershipLost, ErrClosed, the
+// context's error, or a failure of the disk: nobody knows.
+func (q *Quorum) Submit(ctx context.Context, command controller.Command) (controller.Reply, error) {
+	s := newSubmission(command)
+	select {
+	case q.submits <- s:
+	case <-q.stopped:
+		return controller.Reply{}, q.ended()
+	case <-ctx.Done():
+		return controller.Reply{}, fmt.Errorf("submit to the controller: %w", context.Cause(ctx))
+	}
+	select {
+	case <-s.done:
+		return s.reply, s.err
+	case <-ctx.Done():
+		return controller.Reply{}, fmt.Errorf("wait for the controller: %w", context.Cause(ctx))
+	case <-q.stopped:
+	}
+	select {
+	case <-s.done: // answered in the moment of the end
+		return s.reply, s.err
+	default:
+		return controller.Reply{}, q.ended()
+	}
+}
+
+// Receive takes an encoded message of another member. It never waits: what does
+// not fit is dropped. The error is for bytes that are no message.
+func (q *Quorum) Receive(b []byte) error {
+	m, err := decodeMessage(b)
+	if err != nil {
+		return err
+	}
+	select {
+	case q.messages <- m:
+	default:
+	}
+	return nil
+}
+
+// Err is the failure that stopped the quorum, nil while it runs and after Close.
+func (q *Quorum) Err() error {
+	if p := q.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Stopped is closed when the quorum has stopped: by Close or by a failure.
+func (q *Quorum) Stopped() <-chan struct{} { return q.stopped }
+
+func (q *Quorum) ended() error {
+	if err := q.Err(); err != nil {
+		return errors.Join(ErrClosed, err)
+	}
+	return ErrClosed
+}
+
+// Close stops the loop, writes down how far the entries go and closes the files.
+// It waits for what the loop is doing.
+func (q *Quorum) Close() error {
+	if q.closing.Swap(true) {
+		<-q.stopped
+		return q.closeErr
+	}
+	if !q.started {
+		q.closeErr = q.core.close(false)
+		close(q.stopped)
+		return q.closeErr
+	}
+	close(q.stop)
+	<-q.stopped
+	return q.closeErr
+}
