@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/journal"
 	"holdfast/internal/log"
+	"holdfast/internal/vfs"
 )
 
 // When a checkpoint runs: when more than a checkpointAt part of the ring is live,
@@ -34,9 +35,18 @@ func (d *Dir) watchRing() {
 	// Nearly full: payloads stay out, their segments are synced.
 	d.tight.Store(u.Used > u.Size/8*7)
 	d.hurry.Store(u.Used > u.Size/2)
-	if u.Used*checkpointAt >= u.Size {
+	if u.Used >= threshold(u) {
 		d.wakeCheckpoint()
 	}
+}
+
+// threshold is how much of the ring may be live before something is done about
+// it. A ring that can still grow does that first.
+func threshold(u journal.Usage) int64 {
+	if u.Size < u.Max {
+		return u.Size / 2
+	}
+	return u.Size / checkpointAt
 }
 
 func (d *Dir) wakeCheckpoint() {
@@ -66,9 +76,10 @@ func (d *Dir) upkeep(all bool) bool {
 	} else if grew {
 		d.o.Log.Info("journal grew", "bytes", d.journal.Usage().Size)
 		d.signalFreed()
+		d.watchRing()
 	}
 	u := d.journal.Usage()
-	if !all && u.Used*checkpointAt < u.Size && !d.hurry.Load() {
+	if !all && u.Used < threshold(u) {
 		return true
 	}
 	upTo := d.noted()
@@ -117,12 +128,21 @@ func (d *Dir) checkpoint(upTo uint64, all bool) bool {
 	if !d.storePoints() {
 		return false
 	}
-	ok := d.eachState(d.states(upTo, all), func(s *logState) bool { return d.checkpointLog(s) })
+	states, dirty := d.states(upTo, all)
+	if dirty > syncAllAbove {
+		// Afterwards each log finds its segment clean.
+		if err := vfs.SyncAll(d.o.Env.FS, d.o.Dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			d.stop(err)
+			return false
+		}
+	}
+	ok := d.eachState(states, d.checkpointLog)
 	return d.storePoints() && d.release() && ok
 }
 
-// states returns the logs to checkpoint, those with the oldest entries first.
-func (d *Dir) states(upTo uint64, all bool) []*logState {
+// states returns the logs to checkpoint, those with the oldest entries first,
+// and how many of them have any.
+func (d *Dir) states(upTo uint64, all bool) (states []*logState, dirty int) {
 	type dated struct {
 		state  *logState
 		oldest uint64
@@ -132,6 +152,9 @@ func (d *Dir) states(upTo uint64, all bool) []*logState {
 	for _, s := range d.mu.logs {
 		if all || s.oldest != 0 && s.oldest <= upTo {
 			list = append(list, dated{s, s.oldest})
+			if s.oldest != 0 {
+				dirty++
+			}
 		}
 	}
 	d.mu.Unlock()
@@ -142,7 +165,7 @@ func (d *Dir) states(upTo uint64, all bool) []*logState {
 	for i := range list {
 		out[i] = list[i].state
 	}
-	return out
+	return out, dirty
 }
 
 // eachState calls f for every state, several at a time when there are many. It

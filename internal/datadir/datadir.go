@@ -50,7 +50,8 @@ type Options struct {
 	ReserveBytes int64
 	Log          *slog.Logger
 
-	mutant mutant // a planted fault; tests only
+	mutant    mutant // a planted fault; tests only
+	noPayload bool   // every span is synced in its segment; for measuring
 }
 
 // mutant names a planted fault that the tests must catch.
@@ -318,7 +319,8 @@ func (d *Dir) closeLogs() error {
 		return errors.Join(d.Err(), errors.New("recovery points cannot be stored"))
 	}
 	var first atomic.Pointer[stopped]
-	d.eachState(d.states(0, true), func(s *logState) bool {
+	states, _ := d.states(0, true)
+	d.eachState(states, func(s *logState) bool {
 		end := s.log.End()
 		if err := s.log.Close(); err != nil {
 			first.CompareAndSwap(nil, &stopped{err})

@@ -19,7 +19,7 @@ func (d *Dir) reserve() int64 {
 		return d.o.ReserveBytes
 	}
 	total := d.total.Load()
-	return min(max(total/100, reserveMin), reserveMax, total/8)
+	return max(1, min(max(total/100, reserveMin), reserveMax, total/8))
 }
 
 // look asks how much space is free. Writes are refused below the reserve and

@@ -15,7 +15,7 @@ import (
 // more than the extra sync (docs/decisions/0001-journal.md).
 const (
 	directPerLog   = 64 << 10
-	directPerRound = 256 << 10
+	directPerRound = 1 << 20
 )
 
 // logState is what the directory knows of an open log. Dir.mu guards it.
@@ -128,7 +128,7 @@ func (d *Dir) addLocked(s *slot, target Flushable, span *log.Span, e *journal.En
 	s.gap = s.gap || span.Base > s.state.covered
 	s.state.covered = max(s.state.covered, span.End)
 	small := len(s.later) == 0 && s.small+span.Length <= directPerLog &&
-		g.round.Bytes()+span.Length <= directPerRound && !d.tight.Load()
+		g.round.Bytes()+span.Length <= directPerRound && !d.tight.Load() && !d.o.noPayload
 	if small {
 		g.round.Add(e, data)
 		s.small += span.Length
