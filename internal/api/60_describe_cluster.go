@@ -1,0 +1,39 @@
+package api
+
+// DescribeCluster, key 60, versions 0 to 2.
+//
+//	1 endpoint type (KIP-919); 2 fenced brokers
+
+import (
+	"holdfast/internal/kafka"
+	"holdfast/internal/wire"
+)
+
+// endpointBrokers is the endpoint type of brokers; controllers have no door of
+// their own here.
+const endpointBrokers = 1
+
+func (a *API) describeCluster(r *Request) (*Reply, Pending) {
+	q := wire.NewDescribeClusterRequest()
+	if err := q.Decode(r.body, r.Header.Version); err != nil {
+		return a.malformed(r, err), nil
+	}
+	out := wire.NewDescribeClusterResponse()
+	out.EndpointType = q.EndpointType
+	if q.EndpointType != endpointBrokers {
+		why := "this address is a broker's"
+		out.ErrorCode, out.ErrorMessage = int16(kafka.ErrMismatchedEndpointType), &why
+		return respond(r, &out), nil
+	}
+	image := a.o.Quorum.Image()
+	out.ClusterID = image.ClusterID().String()
+	out.ControllerID = int32(a.o.Quorum.Leader())
+	for _, b := range image.Brokers() {
+		e, ok := b.Endpoint(r.Conn.Listener)
+		if !ok || b.Fenced && !q.IncludeFencedBrokers {
+			continue
+		}
+		out.Brokers = append(out.Brokers, wire.DescribeClusterResponseBroker{NodeID: int32(b.ID), Host: e.Host, Port: e.Port, Rack: rack(b), IsFenced: b.Fenced})
+	}
+	return respond(r, &out), nil
+}

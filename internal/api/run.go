@@ -1,0 +1,70 @@
+package api
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/controller"
+	"holdfast/internal/wire"
+)
+
+// background is a request that waits for the controller or for a disk. The work
+// runs on a goroutine of its own, so that other connections and later requests
+// of this one go on.
+type background struct {
+	reply    atomic.Pointer[Reply]
+	deadline time.Time
+	cancel   context.CancelFunc
+}
+
+// backgroundMax bounds a request that names no time of its own.
+const backgroundMax = 60 * time.Second
+
+// later runs work and answers with what it returns. work must end soon after its
+// context does. limit is the longest it may take, at most backgroundMax.
+func (a *API) later(r *Request, limit time.Duration, work func(context.Context) wire.Message) Pending {
+	if limit <= 0 || limit > backgroundMax {
+		limit = backgroundMax
+	}
+	// The frame is gone when work runs: keep what the reply needs.
+	kept := &Request{Conn: r.Conn, Received: r.Received, Header: r.Header}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	b := &background{cancel: cancel, deadline: r.Received.Add(backgroundMax + limit)}
+	go func() {
+		defer cancel()
+		reply := respond(kept, work(ctx))
+		b.reply.Store(reply)
+		kept.Conn.Wake()
+	}()
+	return b
+}
+
+// Finish implements Pending.
+func (b *background) Finish(expired bool) (*Reply, bool) {
+	if reply := b.reply.Load(); reply != nil {
+		return reply, true
+	}
+	if expired { // work did not end with its context: nothing true can be said
+		b.cancel()
+		return dropReply(), true
+	}
+	return nil, false
+}
+
+// Deadline implements Pending.
+func (b *background) Deadline() time.Time { return b.deadline }
+
+// Abandon implements Pending.
+func (b *background) Abandon() { b.cancel() }
+
+// submit hands a command to the controller and waits until this broker has
+// applied what it decided, so that a client that was told "created" finds the
+// topic here.
+func (a *API) submit(ctx context.Context, command controller.Command) (controller.Reply, error) {
+	reply, err := a.o.Quorum.Submit(ctx, command)
+	if err != nil {
+		return reply, err
+	}
+	return reply, a.o.Broker.AwaitApplied(ctx, reply.Offset)
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"container/list"
+	"sync"
+
+	"holdfast/internal/kafka"
+)
+
+// sessionsMax is how many fetch sessions are kept, as in Apache Kafka
+// (max.incremental.fetch.session.cache.slots).
+const sessionsMax = 1000
+
+// sessionPartitionsMax bounds what one session may remember.
+const sessionPartitionsMax = 100_000
+
+// sessionKey names a partition within a session: by id, or by name for versions
+// without topic ids.
+type sessionKey struct {
+	name string
+	id   kafka.TopicIDPartition
+}
+
+// sessionPartition is what a session remembers of a partition: what the client
+// asks for, and what it was told last.
+type sessionPartition struct {
+	key      sessionKey
+	want     wantedPartition
+	told     bool // the client has been told the marks below
+	hw       kafka.Offset
+	logStart kafka.Offset
+	code     kafka.ErrorCode
+}
+
+// session is a fetch session (KIP-227): the client names its partitions once and
+// then only what changes.
+type session struct {
+	id    int32
+	epoch int32 // expected in the next request
+	byID  bool  // made by a version with topic ids
+	owner kafka.Principal
+
+	mu         sync.Mutex // taken by the one request that is being answered
+	partitions *list.List // of *sessionPartition, in the order they are read
+	index      map[sessionKey]*list.Element
+}
+
+// sessions keeps the most recently used sessions.
+type sessions struct {
+	max int
+	mu  struct {
+		sync.Mutex
+		next  int32
+		byID  map[int32]*list.Element // of *session
+		order *list.List              // most recently used first
+	}
+}
+
+func newSessions(limit int) *sessions {
+	s := &sessions{max: limit}
+	s.mu.byID = make(map[int32]*list.Element)
+	s.mu.order = list.New()
+	return s
+}
+
+// open makes a session for the partitions, in place of the least recently used
+// one when there are too many.
+func (s *sessions) open(owner kafka.Principal, byID bool, wanted []wantedPartition) *session {
+	n := &session{epoch: 1, byID: byID, owner: owner, partitions: list.New(), index: make(map[sessionKey]*list.Element, len(wanted))}
+	for _, w := range wanted {
+		n.set(w)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.byID) >= s.max {
+		oldest := s.mu.order.Back()
+		delete(s.mu.byID, oldest.Value.(*session).id)
+		s.mu.order.Remove(oldest)
+	}
+	for {
+		s.mu.next++
+		if s.mu.next <= 0 {
+			s.mu.next = 1
+		}
+		if s.mu.byID[s.mu.next] == nil {
+			break
+		}
+	}
+	n.id = s.mu.next
+	s.mu.byID[n.id] = s.mu.order.PushFront(n)
+	return n
+}
+
+// find returns the session with this id, or nil.
+func (s *sessions) find(id int32, owner kafka.Principal) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.mu.byID[id]
+	if e == nil || e.Value.(*session).owner != owner {
+		return nil
+	}
+	s.mu.order.MoveToFront(e)
+	return e.Value.(*session)
+}
+
+func (s *sessions) close(id int32, owner kafka.Principal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.mu.byID[id]; e != nil && e.Value.(*session).owner == owner {
+		delete(s.mu.byID, id)
+		s.mu.order.Remove(e)
+	}
+}
+
+// Len is the number of open sessions.
+func (s *sessions) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.byID)
+}
+
+// set adds or changes a partition.
+func (s *session) set(w wantedPartition) {
+	if e := s.index[w.key]; e != nil {
+		e.Value.(*sessionPartition).want = w
+		return
+	}
+	if len(s.index) < sessionPartitionsMax {
+		s.index[w.key] = s.partitions.PushBack(&sessionPartition{key: w.key, want: w})
+	}
+}
+
+func (s *session) forget(k sessionKey) {
+	if e := s.index[k]; e != nil {
+		s.partitions.Remove(e)
+		delete(s.index, k)
+	}
+}
+
+// nextEpoch is the epoch after e, which wraps past the largest value to 1.
+func nextEpoch(e int32) int32 {
+	if e == 1<<31-1 {
+		return 1
+	}
+	return e + 1
+}

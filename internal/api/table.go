@@ -1,0 +1,40 @@
+package api
+
+import (
+	"holdfast/internal/kafka"
+	"holdfast/internal/wire"
+)
+
+// handler is one row of the table of APIs.
+type handler struct {
+	key      kafka.APIKey
+	min, max int16 // versions that are accepted
+	// advertised is the lowest version that ApiVersions names, when it is below
+	// min: old clients look at it and never send it.
+	advertised int16
+	begin      func(*API, *Request) (*Reply, Pending)
+}
+
+// served is every API that this broker serves, by key.
+//
+//lint:table
+func served() []handler {
+	return []handler{
+		// librdkafka decides about compression by seeing Produce version 0.
+		{key: wire.KeyProduce, min: 3, max: 13, advertised: 0, begin: (*API).produce},
+		{key: wire.KeyFetch, min: 4, max: 18, advertised: 4, begin: (*API).fetch},
+		{key: wire.KeyListOffsets, min: 1, max: 11, advertised: 1, begin: (*API).listOffsets},
+		{key: wire.KeyMetadata, min: 0, max: 13, advertised: 0, begin: (*API).metadata},
+		{key: wire.KeyFindCoordinator, min: 0, max: 6, advertised: 0, begin: (*API).findCoordinator},
+		{key: wire.KeyApiVersions, min: 0, max: 4, advertised: 0, begin: (*API).apiVersions},
+		{key: wire.KeyCreateTopics, min: 2, max: 7, advertised: 2, begin: (*API).createTopics},
+		{key: wire.KeyDeleteTopics, min: 1, max: 6, advertised: 1, begin: (*API).deleteTopics},
+		{key: wire.KeyDeleteRecords, min: 0, max: 2, advertised: 0, begin: (*API).deleteRecords},
+		{key: wire.KeyInitProducerID, min: 0, max: 5, advertised: 0, begin: (*API).initProducerID},
+		{key: wire.KeyOffsetForLeaderEpoch, min: 2, max: 4, advertised: 2, begin: (*API).offsetForLeaderEpoch},
+		{key: wire.KeyDescribeConfigs, min: 1, max: 4, advertised: 1, begin: (*API).describeConfigs},
+		{key: wire.KeyCreatePartitions, min: 0, max: 3, advertised: 0, begin: (*API).createPartitions},
+		{key: wire.KeyIncrementalAlterConfigs, min: 0, max: 1, advertised: 0, begin: (*API).incrementalAlterConfigs},
+		{key: wire.KeyDescribeCluster, min: 0, max: 2, advertised: 0, begin: (*API).describeCluster},
+	}
+}

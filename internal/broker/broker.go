@@ -1,0 +1,120 @@
+package broker
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"holdfast/internal/config"
+	"holdfast/internal/datadir"
+	"holdfast/internal/env"
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+	"holdfast/internal/partition"
+)
+
+// Options are what a broker is made of. All fields are set.
+type Options struct {
+	Self   kafka.BrokerID
+	Env    env.Env
+	Dir    *datadir.Dir
+	Config *config.Broker
+	Log    *slog.Logger
+	Faults partition.Faults
+}
+
+// Broker is the set of partitions hosted here. Look-ups are safe at any time.
+type Broker struct {
+	o     Options
+	table atomic.Pointer[table]
+	// settings are the broker's, dynamic ones included.
+	settings atomic.Pointer[config.Broker]
+
+	mu struct {
+		sync.Mutex
+		next    *meta.Image                // the newest image that is not reconciled yet
+		changed map[kafka.TopicID]struct{} // topics that changed since the last reconciled one
+		all     bool                       // look at every topic: the first image, or a broker setting changed
+		done    kafka.Offset               // the image offset that is reconciled
+		waiting []appliedWaiter
+
+		failed map[kafka.TopicIDPartition]error
+	}
+	kick chan struct{}
+}
+
+// table is immutable: a change makes another one.
+type table struct {
+	byName map[string]*topic
+	byID   map[kafka.TopicID]*topic
+}
+
+// topic holds the partitions of one topic by index; nil where a partition is not
+// open here.
+type topic struct {
+	name       string
+	id         kafka.TopicID
+	partitions []*partition.Partition
+}
+
+// New makes a broker without partitions.
+func New(o Options) *Broker {
+	b := &Broker{o: o, kick: make(chan struct{}, 1)}
+	b.settings.Store(o.Config)
+	b.table.Store(&table{byName: map[string]*topic{}, byID: map[kafka.TopicID]*topic{}})
+	b.mu.changed = make(map[kafka.TopicID]struct{})
+	b.mu.failed = make(map[kafka.TopicIDPartition]error)
+	b.mu.done = kafka.NoOffset
+	return b
+}
+
+// Settings are the broker's settings as they are now, dynamic ones included.
+func (b *Broker) Settings() *config.Broker { return b.settings.Load() }
+
+// ByName finds a partition by its topic's name.
+func (b *Broker) ByName(name string, index kafka.PartitionIndex) (*partition.Partition, kafka.ErrorCode) {
+	return pick(b.table.Load().byName[name], index, kafka.ErrUnknownTopicOrPartition)
+}
+
+// ByID finds a partition by its topic's id.
+func (b *Broker) ByID(id kafka.TopicID, index kafka.PartitionIndex) (*partition.Partition, kafka.ErrorCode) {
+	return pick(b.table.Load().byID[id], index, kafka.ErrUnknownTopicID)
+}
+
+func pick(t *topic, index kafka.PartitionIndex, unknown kafka.ErrorCode) (*partition.Partition, kafka.ErrorCode) {
+	switch {
+	case t == nil:
+		return nil, unknown
+	case index < 0 || int(index) >= len(t.partitions):
+		return nil, kafka.ErrUnknownTopicOrPartition
+	case t.partitions[index] == nil:
+		// Known to the cluster, and its log does not open here.
+		return nil, kafka.ErrKafkaStorageError
+	}
+	return t.partitions[index], kafka.ErrNone
+}
+
+// Partitions lists every open partition, ordered by topic name and index.
+func (b *Broker) Partitions() []*partition.Partition {
+	t := b.table.Load()
+	var out []*partition.Partition
+	for _, name := range sortedKeys(t.byName) {
+		for _, p := range t.byName[name].partitions {
+			if p != nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// Failed lists the partitions whose logs did not open, with the reasons.
+func (b *Broker) Failed() map[kafka.TopicIDPartition]error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := make(map[kafka.TopicIDPartition]error, len(b.mu.failed))
+	for k, v := range b.mu.failed {
+		out[k] = v
+	}
+	return out
+}

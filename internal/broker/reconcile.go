@@ -1,0 +1,260 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/config"
+	"holdfast/internal/kafka"
+	"holdfast/internal/log"
+	"holdfast/internal/meta"
+	"holdfast/internal/partition"
+)
+
+// opensAtOnce bounds how many logs are opened side by side.
+const opensAtOnce = 8
+
+// appliedWaiter waits until the image of an offset is reconciled.
+type appliedWaiter struct {
+	offset kafka.Offset
+	done   chan struct{}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// Changed tells that the metadata has moved to image. It only notes what changed
+// and never waits; the work happens in Run.
+func (b *Broker) Changed(delta meta.Delta, image *meta.Image) {
+	b.mu.Lock()
+	b.mu.next = image
+	for _, id := range delta.TopicIDs() {
+		b.mu.changed[id] = struct{}{}
+	}
+	b.mu.all = b.mu.all || delta.ConfigsOfBrokers()
+	b.mu.Unlock()
+	select {
+	case b.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Start reconciles the first image before the doors open: every topic.
+func (b *Broker) Start(ctx context.Context, image *meta.Image) {
+	b.mu.Lock()
+	b.mu.next, b.mu.all = image, true
+	b.mu.Unlock()
+	b.reconcile(ctx)
+}
+
+// AwaitApplied waits until the partitions here are what the metadata at offset
+// says, or ctx ends.
+func (b *Broker) AwaitApplied(ctx context.Context, offset kafka.Offset) error {
+	b.mu.Lock()
+	if b.mu.done >= offset {
+		b.mu.Unlock()
+		return nil
+	}
+	w := appliedWaiter{offset: offset, done: make(chan struct{})}
+	b.mu.waiting = append(b.mu.waiting, w)
+	b.mu.Unlock()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// reconcile makes the partitions here what the newest image says.
+func (b *Broker) reconcile(ctx context.Context) {
+	b.mu.Lock()
+	image, changed, all := b.mu.next, b.mu.changed, b.mu.all
+	b.mu.next, b.mu.changed, b.mu.all = nil, make(map[kafka.TopicID]struct{}), false
+	b.mu.Unlock()
+	if image == nil {
+		return
+	}
+	old := b.table.Load()
+	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
+	if all {
+		b.resettle(image)
+		for id := range old.byID {
+			changed[id] = struct{}{}
+		}
+		for _, t := range image.Topics() {
+			changed[t.ID] = struct{}{}
+		}
+	}
+	ids := slices.SortedFunc(maps.Keys(changed), func(x, y kafka.TopicID) int { return slices.Compare(x[:], y[:]) })
+	removed := b.removeTopics(next, image, ids)
+	b.table.Store(next) // deleted topics are gone before their logs are
+	b.deleteAll(ctx, removed)
+	b.openTopics(ctx, image, ids)
+	b.finishReconcile(image.Offset())
+}
+
+// resettle takes the dynamic broker settings over.
+func (b *Broker) resettle(image *meta.Image) {
+	next, err := b.o.Config.WithDynamic(image.Config(meta.ClusterResource()), image.Config(meta.BrokerResource(b.o.Self)))
+	if err != nil {
+		b.o.Log.Error("dynamic broker settings do not load; the ones before stay", "error", err)
+		return
+	}
+	b.settings.Store(next)
+}
+
+// removeTopics takes topics that no longer exist out of the table.
+func (b *Broker) removeTopics(next *table, image *meta.Image, ids []kafka.TopicID) (removed []*topic) {
+	for _, id := range ids {
+		t := next.byID[id]
+		if t == nil || image.TopicByID(id) != nil {
+			continue
+		}
+		delete(next.byID, id)
+		if next.byName[t.name] == t {
+			delete(next.byName, t.name)
+		}
+		removed = append(removed, t)
+	}
+	return removed
+}
+
+func (b *Broker) deleteAll(ctx context.Context, topics []*topic) {
+	for _, t := range topics {
+		for _, p := range t.partitions {
+			if p == nil {
+				continue
+			}
+			p.Resign()
+			if err := b.o.Dir.RemoveLog(ctx, p.Log()); err != nil {
+				b.o.Log.Error("cannot delete a partition; it stays on disk", "topic", t.name, "partition", p.ID().Partition, "error", err)
+			}
+		}
+	}
+}
+
+// openTopics opens, leads and configures the partitions of the topics, several
+// logs at a time, and publishes each topic when it is whole.
+func (b *Broker) openTopics(ctx context.Context, image *meta.Image, ids []kafka.TopicID) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(opensAtOnce)
+	var made []*topic
+	for _, id := range ids {
+		t := image.TopicByID(id)
+		if t == nil {
+			continue
+		}
+		settings, err := config.ResolveTopic(b.Settings(), image.TopicConfig(t.Name))
+		if err != nil {
+			b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
+			settings, _ = config.ResolveTopic(b.Settings(), nil)
+		}
+		made = append(made, b.openTopic(group, t, &settings))
+	}
+	_ = group.Wait() // opening notes its failures per partition
+	if ctx.Err() != nil && len(made) == 0 {
+		return
+	}
+	b.publish(made)
+}
+
+// openTopic makes the table's entry for t: partitions that are open already are
+// kept and reconfigured, the others are opened on the group.
+func (b *Broker) openTopic(group *errgroup.Group, t *meta.Topic, settings *config.Topic) *topic {
+	entry := &topic{name: t.Name, id: t.ID, partitions: make([]*partition.Partition, len(t.Partitions))}
+	if old := b.table.Load().byID[t.ID]; old != nil {
+		copy(entry.partitions, old.partitions)
+	}
+	for i := range t.Partitions {
+		state := t.Partitions[i]
+		if !slices.Contains(state.Replicas, b.o.Self) {
+			continue
+		}
+		if p := entry.partitions[i]; p != nil {
+			b.adopt(p, state, settings)
+			continue
+		}
+		run(group, func() { entry.partitions[i] = b.open(t, state, settings) })
+	}
+	return entry
+}
+
+// open opens one log and leads it. It returns nil when the log does not open;
+// the reason is kept and shown.
+func (b *Broker) open(t *meta.Topic, state meta.Partition, settings *config.Topic) *partition.Partition {
+	id := kafka.TopicIDPartition{TopicID: t.ID, Partition: state.Index}
+	l, report, err := b.o.Dir.OpenLog(t.Name, id, logConfig(settings))
+	b.mu.Lock()
+	if err != nil {
+		b.mu.failed[id] = err
+	} else {
+		delete(b.mu.failed, id)
+	}
+	b.mu.Unlock()
+	if err != nil {
+		b.o.Log.Error("partition is offline: its log does not open", "topic", t.Name, "partition", state.Index, "error", err)
+		return nil
+	}
+	if report.Rewritten+report.Cut > 0 || report.Dropped > 0 || len(report.Rebuilt) > 0 {
+		b.o.Log.Info("log recovered", "topic", t.Name, "partition", state.Index, "case", report.Case, "action", report.Action,
+			"end", report.End, "scanned_bytes", report.Scanned, "rewritten_bytes", report.Rewritten, "cut_bytes", report.Cut,
+			"dropped_segments", report.Dropped, "rebuilt", report.Rebuilt)
+	}
+	p := partition.New(partition.Options{Topic: t.Name, ID: id, Self: b.o.Self, Log: l, Storage: b.o.Dir,
+		Clock: b.o.Env.Clock, Config: settings, Faults: b.o.Faults})
+	b.adopt(p, state, settings)
+	return p
+}
+
+// adopt makes an open partition what the metadata says.
+func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *config.Topic) {
+	minISR := settings.EffectiveMinISR(len(state.Replicas))
+	p.Log().SetConfig(logConfig(settings))
+	p.SetConfig(settings, minISR)
+	if state.Leader == b.o.Self {
+		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, ISR: state.ISR, MinISR: minISR})
+	} else {
+		p.Resign()
+	}
+}
+
+func (b *Broker) publish(made []*topic) {
+	old := b.table.Load()
+	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
+	for _, t := range made {
+		next.byName[t.name], next.byID[t.id] = t, t
+	}
+	b.table.Store(next)
+}
+
+func (b *Broker) finishReconcile(offset kafka.Offset) {
+	b.mu.Lock()
+	b.mu.done = max(b.mu.done, offset)
+	rest := b.mu.waiting[:0]
+	for _, w := range b.mu.waiting {
+		if w.offset <= b.mu.done {
+			close(w.done)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	b.mu.waiting = rest
+	b.mu.Unlock()
+}
+
+// logConfig is the part of a topic's settings that its logs obey.
+func logConfig(c *config.Topic) log.Config {
+	retention := c.RetentionMs
+	bytes := c.RetentionBytes
+	if !c.Delete {
+		// Compacted only: nothing is deleted by age or size. Until the cleaner
+		// exists everything is kept (docs/DIFFERENCES.md).
+		retention, bytes = -1, -1
+	}
+	return log.Config{SegmentBytes: c.SegmentBytes, SegmentMs: c.SegmentMs, SegmentIndexBytes: c.SegmentIndexBytes,
+		IndexIntervalBytes: c.IndexIntervalBytes, RetentionMs: retention, RetentionBytes: bytes, FileDeleteDelay: c.FileDeleteDelay}
+}

@@ -1,0 +1,37 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// upkeepFirst is how soon after the start the first upkeep runs.
+const upkeepFirst = 30 * time.Second
+
+// Run reconciles metadata and looks after the logs until ctx ends.
+func (b *Broker) Run(ctx context.Context) {
+	every := b.Settings().RetentionCheckInterval
+	t := b.o.Env.Clock.NewTimer(min(upkeepFirst, every))
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-b.kick:
+			b.reconcile(ctx)
+		case <-t.C():
+			b.upkeep(ctx)
+			t.Reset(every)
+		}
+	}
+}
+
+// run starts one opening on the group, which bounds how many run side by side.
+func run(group *errgroup.Group, open func()) {
+	group.Go(func() error {
+		open()
+		return nil
+	})
+}

@@ -1,0 +1,93 @@
+package node
+
+import (
+	"fmt"
+
+	"holdfast/internal/admin"
+	"holdfast/internal/config"
+	"holdfast/internal/meta"
+	"holdfast/internal/partition"
+	"holdfast/internal/wire"
+)
+
+// view is a picture of the broker for the admin door.
+func (n *Node) view() admin.View {
+	image := n.quorum.Image()
+	id := n.dir.Identity()
+	v := admin.View{Broker: id.NodeID, ClusterID: id.ClusterID.String(), Version: n.o.Version, Started: n.started,
+		Topics: len(image.Topics()), Brokers: len(image.Brokers()), Checks: n.checks()}
+	for _, p := range n.broker.Partitions() {
+		t := image.TopicByID(p.ID().TopicID)
+		if t == nil || int(p.ID().Partition) >= len(t.Partitions) {
+			continue
+		}
+		state := t.Partitions[p.ID().Partition]
+		v.Partitions = append(v.Partitions, n.partition(p, state))
+	}
+	n.fillRequests(&v)
+	n.fillNetwork(&v)
+	n.fillStorage(&v)
+	d := n.quorum.Describe()
+	v.Quorum = admin.Quorum{Leader: d.Leader, Term: int64(d.Term), HighWatermark: d.HighWatermark, LogEnd: d.LogEnd, IsLeader: d.Leader == id.NodeID}
+	v.Quorum.Offline = len(n.broker.Failed())
+	return v
+}
+
+func (n *Node) partition(p *partition.Partition, state meta.Partition) admin.Partition {
+	o, counts, c := p.Offsets(), p.Counts(), p.Config()
+	return admin.Partition{
+		Topic: p.Topic(), Index: p.ID().Partition,
+		Leader: state.Leader, LeaderEpoch: state.LeaderEpoch, Leading: o.Leading,
+		Replicas: len(state.Replicas), InSync: len(state.ISR), MinISR: c.EffectiveMinISR(len(state.Replicas)),
+		PageCache: c.Durability == config.DurabilityPageCache,
+		LogStart:  o.LogStart, HighWatermark: o.HighWatermark, Durable: o.Durable, LogEnd: o.LogEnd, Bytes: p.Log().Size(),
+		WeakZero: counts.WeakZero, WeakOne: counts.WeakOne,
+		In: admin.Flow{Records: counts.RecordsIn, Bytes: counts.BytesIn}, Out: counts.BytesOut,
+	}
+}
+
+// checks are the conditions of readiness.
+func (n *Node) checks() []admin.Check {
+	var out []admin.Check
+	add := func(name string, ok bool, reason string) {
+		if ok {
+			reason = ""
+		}
+		out = append(out, admin.Check{Name: name, OK: ok, Reason: reason})
+	}
+	add("serving", n.ready.Load(), "the broker is starting or stopping")
+	err := n.dir.Err()
+	add("storage", err == nil, fmt.Sprint(err))
+	failed := n.broker.Failed()
+	add("logs", len(failed) == 0, fmt.Sprintf("%d partitions do not open; see the log", len(failed)))
+	add("disk space", !n.dir.Full(), "below the reserve of free space: writes are refused")
+	return out
+}
+
+func (n *Node) fillRequests(v *admin.View) {
+	s := n.api.Stats()
+	for _, k := range wire.APIs() {
+		if total, failed := s.Requests(k.Key); total > 0 {
+			v.Requests = append(v.Requests, admin.Requests{API: k.Name, Total: total, Failed: failed})
+		}
+	}
+	for i := range v.Partitions {
+		v.WeakAcks.Zero += v.Partitions[i].WeakZero
+		v.WeakAcks.One += v.Partitions[i].WeakOne
+	}
+}
+
+func (n *Node) fillNetwork(v *admin.View) {
+	s := n.server.Stats()
+	v.Network = admin.Network{Open: s.Open.Load(), Accepted: s.Accepted.Load(), Refused: s.Refused.Load(),
+		ClosedIdle: s.ClosedIdle.Load(), ClosedSlow: s.ClosedSlow.Load(), BadFrames: s.BadFrames.Load(),
+		BytesIn: s.BytesIn.Load(), BytesOut: s.BytesOut.Load()}
+}
+
+func (n *Node) fillStorage(v *admin.View) {
+	s, u := n.dir.Stats(), n.dir.Usage()
+	free, total := n.dir.Space()
+	v.Storage = admin.Storage{Failed: n.dir.Err() != nil, Full: n.dir.Full(), Free: free, Total: total,
+		FlushRounds: s.Rounds.Load(), FlushedBytes: s.Bytes.Load(), FlushSeconds: float64(s.Nanoseconds.Load()) / 1e9,
+		JournalUsed: u.Used, JournalSize: u.Size, DirectSyncs: s.DirectSyncs.Load(), Checkpoints: s.Checkpoints.Load()}
+}
