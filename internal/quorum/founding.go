@@ -113,18 +113,14 @@ func found(o *Options, dir string) (string, error) {
 		return "", err
 	}
 	options := logOptions(fsys, o.Env.Clock, path.Join(o.Dir, LogDirectory))
-	l, err := log.Create(options)
-	if errors.Is(err, log.ErrExists) {
-		l, _, err = log.Open(options, log.Replay{})
+	if err := removeUnfinished(fsys, options.Dir); err != nil {
+		return "", err
 	}
+	l, err := log.Create(options)
 	if err != nil {
 		return "", err
 	}
-	err = l.TruncatePrefix(foundingIndex + 1)
-	if err == nil && l.End() != foundingIndex+1 {
-		err = &CorruptionError{File: l.Dir(), Cause: fmt.Errorf("holds entries up to %d: %w", l.End(), errMissing)}
-	}
-	if err = errors.Join(err, l.Close()); err != nil {
+	if err := errors.Join(l.TruncatePrefix(foundingIndex+1), l.Close()); err != nil {
 		return "", err
 	}
 	self := member{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}
@@ -133,6 +129,32 @@ func found(o *Options, dir string) (string, error) {
 		return "", err
 	}
 	return snapshotName(s.index, s.term), fsys.SyncDir(o.Dir)
+}
+
+// removeUnfinished removes the log of a founding that a crash interrupted. A log
+// that holds a single byte is not one of these.
+func removeUnfinished(fsys vfs.FS, dir string) error {
+	entries, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("list metadata log: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name, ".log") {
+			continue
+		}
+		name := path.Join(dir, e.Name)
+		info, err := fsys.Stat(name)
+		if err != nil {
+			return fmt.Errorf("look at metadata log: %w", err)
+		}
+		if info.Size > 0 {
+			return &CorruptionError{File: name, Cause: fmt.Errorf("entries without a snapshot before them: %w", errMissing)}
+		}
+	}
+	return fsys.RemoveAll(dir)
 }
 
 // load opens a directory that is founded.
