@@ -72,7 +72,7 @@ func (d *decision) checkMore(t *meta.Topic, m *MorePartitions, factor int) *Erro
 	}
 	if m.Assignments == nil {
 		if usable := len(d.placement().brokers); factor > usable {
-			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, and %d brokers are there to hold them", factor, usable)
+			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, more than there are live brokers, %d", factor, usable)
 		}
 		return nil
 	}

@@ -185,7 +185,7 @@ func (d *decision) plan(t *NewTopic) (plan, *Error) {
 	case p.factor < 1:
 		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d; at least 1, or -1 for the default", p.factor)
 	case p.factor > usable || p.factor > ReplicasMax:
-		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d, and %d brokers are there to hold replicas", p.factor, usable)
+		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d is larger than the number of live brokers, %d", p.factor, usable)
 	case p.partitions > config.PartitionsMax:
 		return p, refuse(kafka.ErrInvalidPartitions, "%d partitions, at most %d", p.partitions, config.PartitionsMax)
 	}

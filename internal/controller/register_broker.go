@@ -75,10 +75,16 @@ func (c RegisterBroker) checkIdentity(image *meta.Image, old *meta.Broker) error
 			}
 		}
 	}
-	if old == nil || !slices.ContainsFunc(c.Directories, old.HasDirectory) {
+	if old == nil {
 		return nil
 	}
-	if old.Incarnation == c.Incarnation && old.Starts == c.Starts {
+	if old.Incarnation == c.Incarnation {
+		if old.Starts != c.Starts || !slices.Equal(old.Directories, c.Directories) {
+			return refuse(code, "an incarnation of broker %d changes its data directories or its start counter without a restart", c.ID)
+		}
+		return nil
+	}
+	if !slices.ContainsFunc(c.Directories, old.HasDirectory) {
 		return nil
 	}
 	if c.Starts <= old.Starts {
@@ -89,7 +95,7 @@ func (c RegisterBroker) checkIdentity(image *meta.Image, old *meta.Broker) error
 }
 
 func sameRegistration(a, b *meta.Broker) bool {
-	return a.Starts == b.Starts && a.Rack == b.Rack && slices.Equal(a.Directories, b.Directories) && slices.Equal(a.Endpoints, b.Endpoints)
+	return a.Rack == b.Rack && slices.Equal(a.Endpoints, b.Endpoints)
 }
 
 // restartPartitions gives every partition what the new incarnation means for it.
