@@ -6,13 +6,16 @@ BENCHFLAGS ?=
 PROVEFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race vet fmt lint fuzz check rigs prove bench gen clean
+.PHONY: help dev build test race vet fmt lint fuzz check rigs prove bench gen clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/holdfast, static
 	CGO_ENABLED=0 go build -trimpath -o bin/holdfast ./cmd/holdfast
+
+dev: build ## build and start a durable broker for one person, with nothing to configure
+	@exec bin/holdfast dev
 
 test: ## the whole suite in one process each: unit, model, scenario, crash at every write, fuzz seeds (under 3 minutes)
 	go test $(GOTESTFLAGS) ./...
