@@ -12,7 +12,7 @@ import (
 // the rigs can prove that they would notice.
 type planted struct{}
 
-func plantedFaults() planted { return planted{} }
+func plantedFaults(string) planted { return planted{} }
 
 func (planted) fs(real vfs.FS) vfs.FS { return real }
 

@@ -3,21 +3,20 @@
 package node
 
 import (
-	"os"
 	"strings"
 
 	"holdfast/internal/partition"
 	"holdfast/internal/vfs"
 )
 
-// planted are the faults that HOLDFAST_FAULT names, separated by commas:
+// planted are the faults that Options.Faults names, separated by commas:
 //
 //	ack-before-write    acknowledge a batch before it is written
 //	no-fsync            every sync does nothing, and synchronous writes are ordinary ones
 //	no-producer-table   forget every producer at start
 type planted struct{ names string }
 
-func plantedFaults() planted { return planted{os.Getenv("HOLDFAST_FAULT")} }
+func plantedFaults(names string) planted { return planted{names} }
 
 func (p planted) has(name string) bool {
 	for _, n := range strings.Split(p.names, ",") {

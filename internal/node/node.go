@@ -30,6 +30,8 @@ type Options struct {
 	DataDir string
 	Version string
 	Log     *slog.Logger
+	// Faults names planted faults; only a build with the tag "faults" has any.
+	Faults string
 }
 
 // Node is one running broker.
@@ -74,7 +76,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 }
 
 func (n *Node) start(ctx, background context.Context) error {
-	plant := plantedFaults()
+	plant := plantedFaults(n.o.Faults)
 	n.o.Env.FS = plant.fs(n.o.Env.FS)
 	cluster, err := clusterID(n.o.Config.ClusterID)
 	if err != nil {

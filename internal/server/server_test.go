@@ -182,7 +182,7 @@ func TestServer_PausesReadingAtTheParkedLimit(t *testing.T) {
 					if ok {
 						break
 					}
-					time.Sleep(time.Millisecond)
+					clock.Real{}.Sleep(time.Millisecond)
 				}
 				w.echo.release(i)
 			}
@@ -272,7 +272,7 @@ func TestServer_StopLetsRepliesLeave(t *testing.T) {
 		c.Write(request(1, 9, 0))
 		synctest.Wait()
 		go func() {
-			time.Sleep(100 * time.Millisecond)
+			clock.Real{}.Sleep(100 * time.Millisecond)
 			w.echo.release(0)
 		}()
 		stopped := make(chan struct{})
