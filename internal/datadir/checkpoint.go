@@ -24,6 +24,10 @@ const (
 	// checkpointPause between two logs leaves the disk to the flush rounds, as
 	// long as the ring has room.
 	checkpointPause = 500 * time.Microsecond
+	// What a restart after a crash has to read and compare is bounded: a
+	// checkpoint runs after so many bytes, more where many logs share them.
+	rereadMax       = 64 << 20
+	rereadMaxPerLog = 128 << 10
 	// One worker per logsPerWorker logs that need a checkpoint, at most workersMax.
 	logsPerWorker = 64
 	workersMax    = 8
@@ -35,9 +39,18 @@ func (d *Dir) watchRing() {
 	// Nearly full: payloads stay out, their segments are synced.
 	d.tight.Store(u.Used > u.Size/8*7)
 	d.hurry.Store(u.Used > u.Size/2)
-	if u.Used >= threshold(u) {
+	if u.Used >= threshold(u) || d.muchToReread() {
 		d.wakeCheckpoint()
 	}
+}
+
+// muchToReread reports whether a restart now would have more to read than it
+// should.
+func (d *Dir) muchToReread() bool {
+	d.mu.Lock()
+	logs := len(d.mu.logs)
+	d.mu.Unlock()
+	return d.reread.Load() >= max(rereadMax, int64(logs)*rereadMaxPerLog)
 }
 
 // threshold is how much of the ring may be live before something is done about
@@ -79,11 +92,15 @@ func (d *Dir) upkeep(all bool) bool {
 		d.watchRing()
 	}
 	u := d.journal.Usage()
-	if !all && u.Used < threshold(u) {
+	much := d.muchToReread()
+	if !all && !much && u.Used < threshold(u) {
 		return true
 	}
 	upTo := d.noted()
-	if !all && !d.hurry.Load() {
+	if all || much {
+		d.reread.Store(0)
+	}
+	if !all && !much && !d.hurry.Load() {
 		// The older half goes: the younger half may be given back for nothing
 		// when its logs are checkpointed for the sake of older entries.
 		upTo = u.Oldest + (u.Next-u.Oldest)/2

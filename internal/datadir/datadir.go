@@ -80,6 +80,7 @@ type Dir struct {
 	journal  *journal.Journal
 	stats    Stats
 	full     atomic.Bool
+	reread   atomic.Int64 // bytes that became durable since the last checkpoint of every log with entries
 	free     atomic.Int64
 	total    atomic.Int64
 	failed   atomic.Pointer[stopped]

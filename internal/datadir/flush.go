@@ -239,6 +239,7 @@ func (d *Dir) note(g *group, first, last uint64) {
 		}
 	}
 	d.stats.Bytes.Add(bytes)
+	d.reread.Add(bytes)
 }
 
 // stop ends all acknowledgements of this directory. The first error counts.

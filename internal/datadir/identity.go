@@ -75,6 +75,10 @@ func decodeIdentity(b []byte) (Identity, error) {
 	if format > formatVersion {
 		return Identity{}, fmt.Errorf("format %d: %w", format, ErrNewer)
 	}
+	// Kafka's own version of the file.
+	if v := values["version"]; v != "1" {
+		return Identity{}, fmt.Errorf("version %.20q of the file: %w", v, ErrNewer)
+	}
 	if want := fmt.Sprintf("%08x", bin.CRC32C(b[:at])); values["holdfast.checksum"] != want {
 		return Identity{}, errors.New("checksum does not match: the file is damaged")
 	}

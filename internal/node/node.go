@@ -188,6 +188,7 @@ func (n *Node) openDoors(listeners []server.Listener, epoch kafka.BrokerEpoch) {
 
 func (n *Node) limits() server.Limits {
 	l, c := server.DefaultLimits(), n.o.Config
+	l.FrameBytes = min(c.RequestBytesMax, l.FrameBytes)
 	l.Connections = min(c.Connections, l.Connections)
 	l.ConnectionsPerIP = min(c.ConnectionsPerIP, l.ConnectionsPerIP)
 	if c.ConnectionIdle > 0 {

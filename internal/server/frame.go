@@ -78,8 +78,8 @@ func (c *conn) readFrame() (frame, error) {
 	}
 	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
 	c.frameSince.Store(c.s.o.Clock.Now().UnixNano())
-	if size < frameHeaderMin {
-		return frame{}, &badFrame{fmt.Sprintf("frame of %d bytes, the shortest request has %d", size, frameHeaderMin)}
+	if size < frameHeaderMin || size > c.s.o.Limits.FrameBytes {
+		return frame{}, &badFrame{fmt.Sprintf("frame of %d bytes, a request has %d to %d", size, frameHeaderMin, c.s.o.Limits.FrameBytes)}
 	}
 	if 4+size <= smallFrame {
 		if err := c.need(4 + size); err != nil {

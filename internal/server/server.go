@@ -31,6 +31,7 @@ type Limits struct {
 	Connections      int           // open at once, all listeners
 	ConnectionsPerIP int           // open at once from one address
 	Parked           int           // requests of one connection without a reply yet
+	FrameBytes       int           // the largest frame of any API
 	ClientMemory     int64         // bytes of client frames and their decoding, all connections
 	FirstRequest     time.Duration // from accept to the first whole frame
 	Frame            time.Duration // from a frame's first byte to its last
@@ -44,6 +45,7 @@ func DefaultLimits() Limits {
 		Connections:      10_000,
 		ConnectionsPerIP: 10_000,
 		Parked:           256,
+		FrameBytes:       100 << 20,
 		ClientMemory:     256 << 20,
 		FirstRequest:     10 * time.Second,
 		Frame:            30 * time.Second,
