@@ -117,7 +117,8 @@ func (b *broker) produce(t *testing.T, topic string, partition int32, acks int16
 	return kafka.ErrorCode(r.Topics[0].Partitions[0].ErrorCode), nil
 }
 
-// bombSize is what each bomb grows to; the compressed batch is under a megabyte.
+// bombSize is what the largest bomb grows to. Every compressed batch is under a
+// megabyte, so that its own size is no reason to refuse it.
 const bombSize = 512 << 20
 
 // growthMax is by how much a bomb may swell the broker.
@@ -134,21 +135,22 @@ func TestDecompressionBombs(t *testing.T) {
 	bombs := []struct {
 		name string
 		attr int16
+		size int64
 		make func(io.Writer) (io.WriteCloser, error)
 	}{
-		{"gzip", 1, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestCompression) }},
-		{"lz4", 3, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
-		{"zstd", 4, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }},
+		{"gzip", 1, bombSize, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestCompression) }},
+		{"lz4", 3, 200 << 20, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
+		{"zstd", 4, bombSize, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }},
 	}
 	for _, bomb := range bombs {
 		t.Run(bomb.name, func(t *testing.T) {
-			var out bytes.Buffer
-			w, err := bomb.make(&out)
-			if err != nil {
-				t.Fatal(err)
+			// The same construction, small, is a good batch: only the size is refused.
+			control := plain(1, 0)
+			control.attributes, control.payload = bomb.attr, compressed(t, bomb.make, 1<<10)
+			if code, err := b.produce(t, "neighbour", 0, -1, control.bytes()); err != nil || code != 0 {
+				t.Errorf("a small batch: %v, %v", code, err)
 			}
-			fillBomb(t, w)
-			b.detonate(t, bomb.attr, out.Bytes(), before)
+			b.detonate(t, bomb.attr, compressed(t, bomb.make, bomb.size), before)
 		})
 	}
 	t.Run("snappy that claims 4 GiB", func(t *testing.T) {
@@ -167,26 +169,32 @@ func TestDecompressionBombs(t *testing.T) {
 	rig.Record(t, rig.Result{What: fmt.Sprintf("decompression bombs of %d MiB", bombSize>>20), Rounds: len(bombs) + 2})
 }
 
-// fillBomb writes one record whose value is bombSize zeroes.
-func fillBomb(t *testing.T, w io.WriteCloser) {
+// compressed is one record whose value is size zeroes, a multiple of 1 KiB.
+func compressed(t *testing.T, create func(io.Writer) (io.WriteCloser, error), size int64) []byte {
 	t.Helper()
-	head := []byte{0, 0, 0, 1}
-	head = binary.AppendVarint(head, bombSize)
-	if _, err := w.Write(append(binary.AppendVarint(nil, int64(len(head)+bombSize+1)), head...)); err != nil {
+	var out bytes.Buffer
+	w, err := create(&out)
+	if err != nil {
 		t.Fatal(err)
 	}
-	zero := make([]byte, 1<<20)
-	for range bombSize >> 20 {
-		if _, err := w.Write(zero); err != nil {
+	head := []byte{0, 0, 0, 1} // attributes, timestamp delta, offset delta, no key
+	head = binary.AppendVarint(head, size)
+	write := func(b []byte) {
+		if _, err := w.Write(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := w.Write([]byte{0}); err != nil {
-		t.Fatal(err)
+	write(binary.AppendVarint(nil, int64(len(head))+size+1))
+	write(head)
+	zero := make([]byte, 1<<10)
+	for range size >> 10 {
+		write(zero)
 	}
+	write([]byte{0}) // no headers
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return out.Bytes()
 }
 
 func (b *broker) detonate(t *testing.T, attr int16, payload []byte, before int64) {

@@ -3,7 +3,6 @@
 package badinput_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 
 	"holdfast/internal/kafka"
@@ -150,15 +149,15 @@ func (l *filler) write(t *testing.T, mustSucceed bool) kafka.ErrorCode {
 	l.ledger.Do(func(c *history.Checker) { v = c.Invoke(l.writer, tp) })
 	value := make([]byte, 512<<10)
 	v.Encode(value)
-	cl := rig.NewClient(t, l.b.place.Addr, kgo.DisableIdempotentWrite(), kgo.RecordRetries(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	defer cl.Close()
 	bt := plain(1, 0)
 	bt.payload = rec(0, value)
-	resp, err := produce("t", 0, -1, bt.bytes()).RequestWith(context.Background(), cl)
+	c := dial(t, l.b.place.Addr)
+	defer c.Close()
+	resp, err := c.ask(produce("t", 0, -1, bt.bytes()))
 	if err != nil {
 		t.Fatalf("produce: %v", err)
 	}
-	part := resp.Topics[0].Partitions[0]
+	part := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	code := kafka.ErrorCode(part.ErrorCode)
 	if code == 0 {
 		l.ledger.Acknowledge(v, part.BaseOffset)
