@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/env"
+	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/record"
@@ -152,5 +153,55 @@ func BenchmarkSizes(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkReopen is the time to read a full ring back: everything live, as
+// after a kill in the worst moment.
+func BenchmarkReopen(b *testing.B) {
+	o := Options{Env: env.NewReal(), Dir: b.TempDir() + "/data", NodeID: kafka.NoBroker, Log: slog.New(slog.DiscardHandler)}
+	j, _, err := journal.Open(journal.Options{FS: o.Env.FS, Name: o.Dir + ".ring", ID: [16]byte{1}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var r journal.Round
+	payload := make([]byte, 32<<10)
+	for err == nil {
+		if _, err := j.Grow(); err != nil {
+			b.Fatal(err)
+		}
+		r.Reset()
+		for range 7 {
+			r.Add(&journal.Entry{Kind: journal.Data, End: 1, Length: int64(len(payload))}, payload)
+		}
+		_, err = j.Commit(&r)
+	}
+	b.ReportMetric(float64(j.Usage().Used)/1e6, "MB")
+	if err := j.Close(false); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		j, _, err := journal.Open(journal.Options{FS: o.Env.FS, Name: o.Dir + ".ring"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := j.Close(false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkOpen is the time of a first start: lock, identity and an 8 MiB ring.
+func BenchmarkOpen(b *testing.B) {
+	for b.Loop() {
+		d, err := Open(Options{Env: env.NewReal(), Dir: b.TempDir() + "/data", NodeID: kafka.NoBroker, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := d.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
 	}
 }

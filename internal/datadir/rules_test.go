@@ -256,7 +256,7 @@ func TestFullDisk_WaitsAndGoesOn(t *testing.T) {
 		if err := f.d.Checkpoint(context.Background()); err == nil {
 			t.Error("a checkpoint on a full disk succeeded")
 		}
-		time.Sleep(2 * time.Second)
+		f.o.Env.Clock.Sleep(2 * time.Second)
 		if !f.d.Full() || f.d.Err() != nil {
 			t.Errorf("full %v, %v", f.d.Full(), f.d.Err())
 		}
@@ -266,7 +266,7 @@ func TestFullDisk_WaitsAndGoesOn(t *testing.T) {
 		// Deleting works, and gives space back.
 		f.must(f.d.RemoveLog(context.Background(), f.logs[2]))
 		f.ground.Disk.SetCapacity(0)
-		time.Sleep(2 * time.Second)
+		f.o.Env.Clock.Sleep(2 * time.Second)
 		if f.d.Full() {
 			t.Error("space is back, and writes are refused")
 		}
@@ -299,12 +299,12 @@ func TestFullRing_WaitsForACheckpoint(t *testing.T) {
 			}
 		}
 		last := f.told[0].durable + f.told[1].durable + f.told[2].durable
-		time.Sleep(3 * time.Second)
+		f.o.Env.Clock.Sleep(3 * time.Second)
 		if f.d.Err() != nil || f.told[0].durable+f.told[1].durable+f.told[2].durable != last {
 			t.Fatalf("%v, or acknowledged without room", f.d.Err())
 		}
 		heal()
-		time.Sleep(time.Second)
+		f.o.Env.Clock.Sleep(time.Second)
 		f.barrier()
 		for i := range f.logs {
 			if f.told[i].durable != f.logs[i].End() {
