@@ -378,7 +378,7 @@ func (c *check) checkEpochs() {
 			// start may have been raised after the file was written.
 			continue
 		}
-		c.add(KindEpochs, severity, nameEpochs, 0, fmt.Errorf("epoch %d begins at %d, which the file does not say: %w", e.epoch, e.start, ErrMissing))
+		c.add(KindEpochs, severity, nameEpochs, 0, fmt.Errorf("epoch %d begins at %d, the file says %v: %w", e.epoch, e.start, stored, ErrMissing))
 	}
 }
 

@@ -83,8 +83,8 @@ func (l *Log) capture() snapshot {
 	return p
 }
 
-// store writes what p covers. The order is the point: segments first, then what
-// speaks of them, and the note that all of it is done last.
+// store writes what p covers. The order is the point: epochs, segments, then what
+// speaks of them, and last the note that all of it is done.
 func (l *Log) store(p snapshot, closing bool) error {
 	if p.end == l.disk.point && l.disk.pointSaved && len(p.closed) == 0 && len(p.windows) == 0 && !closing &&
 		slices.Equal(p.epochs, l.disk.epochsStored) {
@@ -93,6 +93,14 @@ func (l *Log) store(p snapshot, closing bool) error {
 	if err := l.forgetCut(); err != nil {
 		return err
 	}
+	// Before any segment is sealed: recovery does not look for epochs in those.
+	// What the file says beyond the end that a crash leaves, recovery drops.
+	if !slices.Equal(p.epochs, l.disk.epochsStored) {
+		if err := vfs.WriteFile(l.fsys, path.Join(l.dir, nameEpochs), p.epochs.encode()); err != nil {
+			return fmt.Errorf("write leader epochs: %w", err)
+		}
+		l.disk.epochsStored = p.epochs
+	}
 	for _, s := range p.closed {
 		if err := l.seal(s, p.epochs); err != nil {
 			return err
@@ -100,12 +108,6 @@ func (l *Log) store(p snapshot, closing bool) error {
 	}
 	if err := p.active.SyncData(); err != nil {
 		return err
-	}
-	if !slices.Equal(p.epochs, l.disk.epochsStored) {
-		if err := vfs.WriteFile(l.fsys, path.Join(l.dir, nameEpochs), p.epochs.encode()); err != nil {
-			return fmt.Errorf("write leader epochs: %w", err)
-		}
-		l.disk.epochsStored = p.epochs
 	}
 	if err := l.writeWindows(p.windows); err != nil {
 		return err
@@ -119,7 +121,7 @@ func (l *Log) store(p snapshot, closing bool) error {
 	if err := l.writeIndexes(p.active, p.known.index, p.known.times); err != nil {
 		return err
 	}
-	if err := l.saveState(p, closing); err != nil {
+	if err := l.saveState(p); err != nil {
 		return err
 	}
 	return l.rest()
@@ -147,29 +149,36 @@ func (l *Log) storeBounds(b bounds) error {
 }
 
 // writeIndexes brings the index files of s up to these entries and notes their
-// checksums.
+// checksums. Those of a closed segment are synced: nobody writes them again.
 func (l *Log) writeIndexes(s *Segment, index []indexEntry, times []timeEntry) error {
 	l.mu.Lock()
 	indexAt, timesAt := s.indexWritten, s.timesWritten
+	how := extension{durable: s.closed, trim: !s.indexTrimmed}
 	l.mu.Unlock()
 	indexBytes, timesBytes := appendIndex(nil, index[indexAt:]), appendTimeIndex(nil, times[timesAt:])
-	if err := l.extend(s, suffixIndex, indexBytes, int64(indexAt)*indexEntrySize); err != nil {
+	if err := l.extend(s, suffixIndex, indexBytes, int64(indexAt)*indexEntrySize, how); err != nil {
 		return err
 	}
-	if err := l.extend(s, suffixTimeIndex, timesBytes, int64(timesAt)*timeIndexEntrySize); err != nil {
+	if err := l.extend(s, suffixTimeIndex, timesBytes, int64(timesAt)*timeIndexEntrySize, how); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.indexWritten, s.timesWritten = len(index), len(times)
+	s.indexWritten, s.timesWritten, s.indexTrimmed = len(index), len(times), true
 	s.indexCRC = crc32.Update(s.indexCRC, castagnoli, indexBytes)
 	s.timesCRC = crc32.Update(s.timesCRC, castagnoli, timesBytes)
 	return nil
 }
 
+// extension says how a file of a segment is extended.
+type extension struct {
+	durable bool // and synced
+	trim    bool // a crash may have left bytes behind the end: cut them
+}
+
 // extend writes p at the end of a file of s. At position 0 it makes the file.
-func (l *Log) extend(s *Segment, suffix string, p []byte, at int64) error {
-	if len(p) == 0 && at > 0 {
+func (l *Log) extend(s *Segment, suffix string, p []byte, at int64, how extension) error {
+	if len(p) == 0 && at > 0 && !how.durable && !how.trim {
 		return nil
 	}
 	flag := vfs.Write | vfs.Create
@@ -181,8 +190,14 @@ func (l *Log) extend(s *Segment, suffix string, p []byte, at int64) error {
 	if err != nil {
 		return fmt.Errorf("write index: %w", err)
 	}
-	if len(p) > 0 {
+	if how.trim && at > 0 {
+		err = f.Truncate(at)
+	}
+	if err == nil && len(p) > 0 {
 		_, err = f.WriteAt(p, at)
+	}
+	if err == nil && how.durable {
+		err = f.SyncData()
 	}
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
@@ -194,7 +209,7 @@ func (l *Log) extend(s *Segment, suffix string, p []byte, at int64) error {
 }
 
 // saveState notes what is durable now.
-func (l *Log) saveState(p snapshot, durable bool) error {
+func (l *Log) saveState(p snapshot) error {
 	s := p.active
 	l.mu.Lock()
 	note := state{point: p.end, base: s.base, position: p.known.size,
@@ -202,7 +217,7 @@ func (l *Log) saveState(p snapshot, durable bool) error {
 		maxTimestamp: p.known.maxTimestamp, maxLast: p.known.maxLast,
 		index: int32(s.indexWritten), times: int32(s.timesWritten), indexCRC: s.indexCRC, timesCRC: s.timesCRC}
 	l.mu.Unlock()
-	if err := writeState(l.fsys, l.dir, note.encode(l.key), durable); err != nil {
+	if err := writeState(l.fsys, l.dir, note.encode(l.key)); err != nil {
 		return err
 	}
 	l.disk.pointSaved = true

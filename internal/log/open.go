@@ -51,6 +51,10 @@ func (l *Log) create() error {
 	if err := writePlain(l.fsys, path.Join(l.dir, namePartition), partitionMetadata(l.key.TopicID)); err != nil {
 		return err
 	}
+	note := state{firstAppend: kafka.NoTimestamp, lastAppend: kafka.NoTimestamp, maxTimestamp: kafka.NoTimestamp, maxLast: kafka.NoOffset}
+	if err := writeState(l.fsys, l.dir, note.encode(l.key)); err != nil {
+		return err
+	}
 	id := Identity{Key: l.key, Topic: l.topic}
 	if err := vfs.WriteFile(l.fsys, path.Join(l.dir, nameIdentity), id.encode()); err != nil {
 		return err

@@ -1,11 +1,13 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/producer"
@@ -59,10 +61,30 @@ func (l *Log) recover(v *survey) (Report, error) {
 	if err := l.assemble(v, &r); err != nil {
 		return r, err
 	}
+	return r, l.settleDown(v)
+}
+
+// settleDown notes what recovery made durable, so that the journal's entries are
+// not needed any more.
+func (l *Log) settleDown(v *survey) error {
 	if v.bounds.cutting {
-		return r, l.finishCut()
+		return l.finishCut()
 	}
-	return r, nil
+	if v.noted && v.note.point == v.end && v.note.base == l.active().base {
+		l.disk.pointSaved = true
+		return nil
+	}
+	if v.mutant == skipSync {
+		return nil
+	}
+	p := l.capture()
+	err := l.store(p, false)
+	if errors.Is(err, ErrNoSpace) {
+		// The note alone replaces bytes in place. The indexes come with the next
+		// checkpoint that finds room, or are made anew.
+		return l.saveState(p)
+	}
+	return err
 }
 
 // refuse is the error of a log that must not be served.
@@ -185,6 +207,7 @@ func (l *Log) clear(v *survey, r *Report) (bool, error) {
 		v.used, v.end, v.epochs = 0, v.bounds.start, nil
 		r.End = v.end
 	}
+	names = append(names, v.orphans()...)
 	for _, end := range v.inv.windows {
 		if end > v.end {
 			names = append(names, fileName(end, suffixWindow))
@@ -209,6 +232,20 @@ func (l *Log) clear(v *survey, r *Report) (bool, error) {
 		removed = removed || err == nil
 	}
 	return removed, nil
+}
+
+// orphans are the files beside segments that are no more, or that speak of an
+// earlier life of a segment. One that stayed could fit a later life by chance.
+func (v *survey) orphans() []string {
+	var names []string
+	for _, name := range v.inv.others {
+		base, suffix, _ := parseFileName(name)
+		i, found := slices.BinarySearchFunc(v.pieces[:v.used], base, func(p *piece, o kafka.Offset) int { return cmp.Compare(p.base, o) })
+		if !found || (suffix == suffixSidecar && v.pieces[i].side == nil) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // assemble makes the log's state in memory.
@@ -264,12 +301,23 @@ func (l *Log) recoverEpochs(v *survey, r *Report) error {
 	} else {
 		l.disk.epochsStored = stored
 	}
-	// An epoch that begins at the end has no batch yet and is kept.
-	all := stored.cutSuffix(v.end + 1)
+	all := stored.cutSuffix(v.end)
+	if len(v.epochs) > 0 {
+		all = all.cutSuffix(v.epochs[0].start) // the batches say it better
+	}
 	for _, e := range v.epochs {
 		all, _ = all.assign(e.epoch, e.start)
 	}
+	// An epoch that begins at the end has no batch yet and is kept.
+	if n := len(stored); n > 0 && stored[n-1].start == v.end && stored[n-1].epoch > all.latest() {
+		all, _ = all.assign(stored[n-1].epoch, v.end)
+	}
 	l.mu.epochs = all.cutPrefix(v.bounds.start)
+	if v.bounds.cutting && len(l.mu.epochs) > 0 {
+		// The cut that a crash interrupted may have lowered the start to the base of
+		// the batch that it was inside of.
+		l.mu.epochs = append(epochs{{l.mu.epochs[0].epoch, min(v.bounds.start, l.mu.epochs[0].start)}}, l.mu.epochs[1:]...)
+	}
 	return nil
 }
 
@@ -304,7 +352,7 @@ func (l *Log) rebuildEpochs(v *survey) (epochs, error) {
 }
 
 func (l *Log) recoverTable(v *survey, r *Report) error {
-	table, unreadable := l.loadTable(v.end, v.bounds.start)
+	table, unreadable := l.loadTable(v.end, l.mu.segments[0].base)
 	r.Rebuilt = append(r.Rebuilt, unreadable...)
 	if v.mutant == forgetProducer {
 		l.mu.table = producer.New()
@@ -312,9 +360,6 @@ func (l *Log) recoverTable(v *survey, r *Report) error {
 	}
 	if err := l.applyHeaders(table, l.mu.segments, v.end); err != nil {
 		return fmt.Errorf("rebuild producer table: %w", err)
-	}
-	if table.End() < v.end && table.Len() == 0 && v.end == v.bounds.start {
-		table = producer.NewAt(v.end)
 	}
 	l.mu.table = table
 	l.mu.sinceWindow = windowMinBytes

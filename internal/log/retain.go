@@ -154,6 +154,7 @@ func (l *Log) broken(err error) error {
 // remembers to remove them. Whoever holds it keeps reading: its file is opened
 // before the name goes.
 func (l *Log) bury(s *Segment, due kafka.Timestamp) error {
+	s.gone.Store(true)
 	if s.holders.Load() > 0 {
 		if _, err := s.open(); err != nil {
 			return err

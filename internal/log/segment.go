@@ -26,6 +26,7 @@ type Segment struct {
 
 	holders  atomic.Int32 // Retain minus Release
 	entered  atomic.Bool  // the directory entry is durable
+	gone     atomic.Bool  // deleted or cut away as a whole
 	used     atomic.Bool  // read since the last checkpoint; keeps the file open
 	position writePosition
 
@@ -63,7 +64,8 @@ type segmentState struct {
 	indexLoaded  bool
 	index        []indexEntry
 	times        []timeEntry
-	indexWritten int // entries that are in the files
+	indexWritten int  // entries that are in the files
+	indexTrimmed bool // the files were seen to end with these entries
 	timesWritten int
 	indexCRC     uint32 // of the written entries
 	timesCRC     uint32
@@ -95,10 +97,17 @@ func (s *Segment) Name() string { return s.name }
 
 // SyncData makes everything that was appended to the segment before the call
 // durable, its directory entry included. An error is final: the log goes offline
-// and the caller must not acknowledge anything more of the directory. It may be
-// called concurrently with everything else.
+// and the caller must not acknowledge anything more of the directory. Of a
+// segment that was deleted there is nothing left to make durable. It may be called
+// concurrently with everything else.
 func (s *Segment) SyncData() error {
 	f, err := s.open()
+	if s.gone.Load() {
+		if err == nil {
+			s.done()
+		}
+		return nil
+	}
 	if err != nil {
 		s.failed(err)
 		return err

@@ -17,10 +17,10 @@ const (
 	stateFileSize = sealSize + stateBodySize
 )
 
-// state is what the last checkpoint knew of the active segment. It is written in
-// place and not synced: it is a note that saves reading, and its checksum says
-// whether it survived. What it says is true whenever it can be read, because it
-// is written only after the sync that makes it so.
+// state is what the last checkpoint made durable, and what it knew of the active
+// segment. It is written in place and synced, after everything that it speaks of:
+// it fits a sector, which a disk writes as a whole. Create makes the file, so
+// that a log without a readable one has been damaged.
 type state struct {
 	point    kafka.Offset // everything below is in synced segments
 	base     kafka.Offset // of the active segment
@@ -71,8 +71,7 @@ func decodeState(raw []byte) (state, journal.Key, error) {
 }
 
 // readState returns the note of the last checkpoint; ok is false where there is
-// none that can be used, which costs time and nothing else. A newer version is
-// an error.
+// none that can be read.
 func readState(fsys vfs.FS, dir string, key journal.Key) (s state, ok bool) {
 	raw, err := vfs.ReadFile(fsys, path.Join(dir, nameState), smallFileMax)
 	if err != nil {
@@ -82,14 +81,14 @@ func readState(fsys vfs.FS, dir string, key journal.Key) (s state, ok bool) {
 	return s, err == nil && owner == key
 }
 
-// writeState replaces the note, durably or not.
-func writeState(fsys vfs.FS, dir string, content []byte, durable bool) error {
+// writeState replaces the note, durably. The directory entry is Create's matter.
+func writeState(fsys vfs.FS, dir string, content []byte) error {
 	f, err := fsys.OpenFile(path.Join(dir, nameState), vfs.Write|vfs.Create)
 	if err != nil {
 		return fmt.Errorf("write log state: %w", err)
 	}
 	_, err = f.WriteAt(content, 0)
-	if err == nil && durable {
+	if err == nil {
 		err = f.SyncData()
 	}
 	if closeErr := f.Close(); err == nil {

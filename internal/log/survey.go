@@ -69,9 +69,11 @@ type survey struct {
 	inv    inventory
 	bounds bounds
 	note   state
-	noted  bool
+	noted  bool // the note can be used
+	blind  bool // there is none that can be read
 	live   live
-	point  kafka.Offset // recovery point
+	synced kafka.Offset // everything below is in synced segments
+	point  kafka.Offset // recovery point: synced, or the log start where that is above
 	want   kafka.Offset // durable end
 
 	pieces []*piece // in order, dead ones left out
@@ -94,11 +96,16 @@ func (v *survey) look() error {
 	if v.inv, err = list(v.l.fsys, v.l.dir); err != nil {
 		return err
 	}
-	if v.note, v.noted = readState(v.l.fsys, v.l.dir, v.l.key); v.noted && v.bounds.cutting {
+	v.note, v.noted = readState(v.l.fsys, v.l.dir, v.l.key)
+	v.blind = !v.noted
+	if v.bounds.cutting {
 		v.noted = false
 	}
 	v.point = v.recoveryPoint()
 	v.live = settle(v.replay.Entries, v.point, v.bounds.cut)
+	// The log start is durable, but bytes below it need not be, and the scan may
+	// have to pass over them: they are settled before the start counts.
+	v.synced, v.point = v.point, max(v.point, v.bounds.start)
 	if err := v.findPieces(); err != nil {
 		return err
 	}
@@ -115,7 +122,9 @@ func (v *survey) look() error {
 	if err := v.walkPieces(); err != nil {
 		return err
 	}
-	v.facts.reached = v.end >= v.want || v.mutant == ignoreDurable
+	// Without the note, bytes that are bad may have been acknowledged.
+	blind := v.blind && (v.facts.torn || v.facts.later)
+	v.facts.reached = (v.end >= v.want && !blind) || v.mutant == ignoreDurable
 	return nil
 }
 
@@ -129,7 +138,7 @@ func (v *survey) recoveryPoint() kafka.Offset {
 	if v.noted {
 		point = max(point, v.note.point)
 	}
-	return max(point, v.bounds.start)
+	return point
 }
 
 // findPieces lists the segments that are there or that the journal speaks of.
@@ -227,7 +236,9 @@ func (v *survey) walkPieces() error {
 		}
 		v.end = p.base
 		if p.side != nil {
-			v.adopt(p)
+			if err := v.adopt(p); err != nil {
+				return err
+			}
 			v.used++
 			continue
 		}
@@ -253,8 +264,17 @@ func (v *survey) gap(p *piece) {
 }
 
 // adopt takes what the sidecar says for true.
-func (v *survey) adopt(p *piece) {
+func (v *survey) adopt(p *piece) error {
 	side := p.side
+	if len(v.epochs) > 0 { // behind a segment that was scanned
+		full, err := readSidecar(v.l.fsys, v.l.dir, p.base)
+		if err != nil {
+			return fmt.Errorf("read sidecar: %w", err)
+		}
+		for _, e := range full.epochs {
+			v.epochs, _ = v.epochs.assign(e.epoch, max(e.start, p.base))
+		}
+	}
 	k := &p.seg.segmentState
 	k.size, k.end, k.closed, k.sealed = side.size, side.end, true, true
 	k.firstAppend, k.lastAppend = side.firstAppend, side.lastAppend
@@ -265,6 +285,7 @@ func (v *survey) adopt(p *piece) {
 	p.seg.position.sums.skip(side.size)
 	p.seg.entered.Store(true)
 	p.valid, v.end = side.size, side.end
+	return nil
 }
 
 // scanPiece goes over the batches of one segment. It reports whether the segment
@@ -285,7 +306,7 @@ func (v *survey) scanPiece(p *piece) (ended bool, err error) {
 			}
 			return v.stopped(err)
 		}
-		if p.rewrite < 0 && h.End() > v.point {
+		if p.rewrite < 0 && h.End() > v.synced {
 			p.rewrite = at
 		}
 		v.newest = h.LeaderEpoch
@@ -317,8 +338,10 @@ func (v *survey) begin(p *piece) {
 	if p.exists {
 		p.seg.entered.Store(false)
 	}
-	usable := v.noted && v.note.base == p.base && v.note.position <= p.size && v.useIndexes(p)
-	if !usable {
+	usable := v.noted && v.note.base == p.base && v.note.position <= p.size
+	// A note without index entries that has walked far was written on a full disk.
+	sparse := v.note.index == 0 && v.note.position > scanChunk
+	if !usable || sparse || !v.useIndexes(p) {
 		return
 	}
 	p.from = v.note.position

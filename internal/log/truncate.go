@@ -12,9 +12,10 @@ import (
 )
 
 // TruncateSuffix removes every batch that does not end at or below to. It is
-// durable when it returns: no crash brings the batches back. The caller has made
-// a fence durable in the journal, appends nothing meanwhile, and reads End
-// afterwards (below to where to was inside of a batch). Leader epochs that begin
+// durable when it returns: no crash brings the batches back. Before the call, the
+// caller has made a Checkpoint and then a fence durable in the journal, in this
+// order: a fence kills entries below to as well. It appends nothing meanwhile and
+// reads End afterwards (below to where to was inside of a batch). Leader epochs that begin
 // at or above to go too, also where no batch does. It waits for the disk.
 //
 // Bytes that somebody holds are cut away but never replaced: while a Range of
@@ -301,9 +302,9 @@ func (l *Log) replaceActive(s *Segment, position int64, end kafka.Offset) error 
 // disk at or below end, and the batches since.
 func (l *Log) reloadTable(end kafka.Offset) error {
 	l.mu.Lock()
-	start, segments := l.mu.start, l.mu.segments
+	segments := l.mu.segments
 	l.mu.Unlock()
-	table, _ := l.loadTable(end, start)
+	table, _ := l.loadTable(end, segments[0].base)
 	if err := l.applyHeaders(table, segments, end); err != nil {
 		return err
 	}

@@ -129,12 +129,13 @@ func (l *Log) prune(list []kafka.Offset, suffix string, keep func([]kafka.Offset
 
 // loadTable returns the newest readable table at or below limit, and the offset
 // up to which it reflects the log. Unreadable files are named in unreadable.
-// Where there is none, it is the table of a log that begins at start.
-func (l *Log) loadTable(limit, start kafka.Offset) (t *producer.Table, unreadable []string) {
+// Where there is none, it is the table of a log that begins at first, the base of
+// the first segment.
+func (l *Log) loadTable(limit, first kafka.Offset) (t *producer.Table, unreadable []string) {
 	now := kafka.Timestamp(l.clock.Now().UnixMilli())
 	for i := len(l.disk.windows) - 1; i >= 0; i-- {
 		end := l.disk.windows[i]
-		if end > limit || end < start {
+		if end > limit || end < first {
 			continue
 		}
 		name := filePath(l.dir, end, suffixWindow)
@@ -149,7 +150,7 @@ func (l *Log) loadTable(limit, start kafka.Offset) (t *producer.Table, unreadabl
 	}
 	for i := len(l.disk.snapshots) - 1; i >= 0; i-- {
 		end := l.disk.snapshots[i]
-		if end > limit || end < start {
+		if end > limit || end < first {
 			continue
 		}
 		name := filePath(l.dir, end, suffixSnapshot)
@@ -162,5 +163,5 @@ func (l *Log) loadTable(limit, start kafka.Offset) (t *producer.Table, unreadabl
 		}
 		unreadable = append(unreadable, name)
 	}
-	return producer.NewAt(start), unreadable
+	return producer.NewAt(first), unreadable
 }
