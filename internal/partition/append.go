@@ -88,7 +88,7 @@ func (p *Partition) appendLocked(r AppendRequest, c *config.Topic, h record.Head
 	if refusal, ok := p.admitLocked(r.Wait == WaitISR); !ok {
 		return refusal
 	}
-	verdict, err := p.log.Producers().Check(h, now)
+	verdict, err := p.producersLocked().Check(h, now)
 	if err != nil {
 		return refuse(err)
 	}
@@ -97,8 +97,16 @@ func (p *Partition) appendLocked(r AppendRequest, c *config.Topic, h record.Head
 		// The batch is in the log already: answer with its first offsets, but
 		// only when they are committed.
 		result.Receipt = Receipt{Epoch: p.mu.lead.Epoch(), Base: verdict.Base, End: verdict.Last.Add(1)}
+		if c.LogAppendTime {
+			result.AppendTime = verdict.AppendTime
+		}
 		result.Waiting = p.parkLocked(result.Receipt.End, r)
 		return result
+	}
+	if p.faulty != nil {
+		if result, done := p.appendFaultyLocked(r, h, now); done {
+			return result
+		}
 	}
 	base, epoch := p.log.End(), p.mu.lead.Epoch()
 	record.SetBase(r.Records, base, epoch)
@@ -122,9 +130,12 @@ func (p *Partition) appendLocked(r AppendRequest, c *config.Topic, h record.Head
 
 // admitLocked answers whether an append may happen at all.
 func (p *Partition) admitLocked(needISR bool) (AppendResult, bool) {
-	switch {
+	switch err := p.storage.Err(); {
 	case p.mu.failed != nil:
 		return AppendResult{Code: kafka.ErrKafkaStorageError, Message: p.mu.failed.Error()}, false
+	case err != nil:
+		// A partition in page-cache mode submits nothing and hears of no failure.
+		return AppendResult{Code: kafka.ErrKafkaStorageError, Message: err.Error()}, false
 	case !p.mu.leading:
 		return AppendResult{Code: kafka.ErrNotLeaderOrFollower}, false
 	case needISR && !p.mu.lead.CanAppend():
@@ -154,6 +165,8 @@ func (p *Partition) parkLocked(end kafka.Offset, r AppendRequest) bool {
 	switch {
 	case r.Waiter == nil || r.Wait == WaitNone:
 		return false
+	case r.Wait == WaitLocal && p.pageCache(p.config.Load()):
+		return false // no flush of its own will ever tell
 	case r.Wait == WaitLocal && p.mu.durable < end:
 		p.mu.locals.add(end, r.Waiter)
 		return true

@@ -25,4 +25,6 @@
 //	partition.go  the type, leadership, configuration, flush reports
 //	append.go     the produce walk
 //	read.go       the fetch walk, look-ups, waiting for data
+//	upkeep.go     retention, expiry
+//	faults.go     planted faults, for proving the rigs
 package partition

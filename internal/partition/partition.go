@@ -21,6 +21,8 @@ type Storage interface {
 	Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, highWatermark kafka.Offset)
 	// Full reports whether the directory is below its reserve of free space.
 	Full() bool
+	// Err is what stopped the directory: nothing becomes durable any more.
+	Err() error
 }
 
 // Options are what a partition is made of. All fields are set.
@@ -47,7 +49,7 @@ type Partition struct {
 	config  atomic.Pointer[config.Topic]
 	weak    weakAcks
 	flow    flow
-	faults  Faults
+	faulty  *faulty // nil but in builds that plant faults
 
 	mu struct {
 		sync.Mutex
@@ -102,10 +104,12 @@ type flow struct{ records, in, out atomic.Int64 }
 // weakAcks counts the requests that asked for less than acks=all.
 type weakAcks struct{ zero, one atomic.Int64 }
 
-// New makes a partition that leads nothing yet.
+// New makes a partition that leads nothing yet. Everything in the log is on
+// stable storage, which is what opening it guarantees.
 func New(o Options) *Partition {
-	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faults: o.Faults}
+	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log)}
 	p.config.Store(o.Config)
+	p.mu.durable = o.Log.End() // recovery has synced it
 	return p
 }
 
@@ -141,8 +145,7 @@ type Leadership struct {
 	MinISR int
 }
 
-// Lead begins a leadership. recovered says that everything in the log is on
-// stable storage, which is what log recovery guarantees when it returns.
+// Lead begins a leadership, or changes nothing when this epoch has begun.
 func (p *Partition) Lead(t Leadership) {
 	p.mu.Lock()
 	invariant.Check(!p.mu.leading || t.Epoch >= p.mu.lead.Epoch(),
@@ -152,11 +155,9 @@ func (p *Partition) Lead(t Leadership) {
 		hw := kafka.Offset(0)
 		if p.mu.leading {
 			hw = p.mu.lead.HighWatermark()
-		} else {
-			p.mu.durable = p.log.End()
 		}
 		p.mu.lead = isr.NewLeader(isr.Term{Self: p.self, Epoch: t.Epoch, ISR: t.ISR, MinISR: t.MinISR,
-			Durable: p.mu.durable, HighWatermark: max(hw, p.log.Start())})
+			Durable: max(p.mu.durable, hw), HighWatermark: max(hw, p.log.Start())})
 		p.mu.leading = true
 		wake = p.endTerm(nil)
 	}
@@ -266,13 +267,4 @@ func (p *Partition) Counts() Counts {
 // on stable storage.
 func (p *Partition) pageCache(c *config.Topic) bool {
 	return c.Durability == config.DurabilityPageCache
-}
-
-// Faults are planted on purpose, in builds made for proving that the rigs can
-// fail. The zero value plants none.
-type Faults struct {
-	// AckBeforeWrite acknowledges a batch before it is written.
-	AckBeforeWrite bool
-	// ForgetProducers starts with an empty producer table whatever the log says.
-	ForgetProducers bool
 }
