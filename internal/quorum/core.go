@@ -5,6 +5,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -88,7 +89,22 @@ func (c *core) tick() error {
 
 // step takes a message of another member. Messages that do not fit are dropped:
 // networks repeat and delay.
-func (c *core) step(m *pb.Message) { _ = c.node.Step(m) }
+func (c *core) step(m *pb.Message) {
+	if m.GetType() != pb.MsgSnapStatus {
+		_ = c.node.Step(m)
+		return
+	}
+	status := raft.SnapshotFinish
+	if m.GetReject() {
+		status = raft.SnapshotFailure
+	}
+	c.node.ReportSnapshot(m.GetFrom(), status)
+}
+
+// snapshotStatus is the note of how a snapshot to a node went.
+func snapshotStatus(raftID uint64, arrived bool) *pb.Message {
+	return &pb.Message{Type: pb.MsgSnapStatus.Enum(), From: proto.Uint64(raftID), Reject: proto.Bool(!arrived)}
+}
 
 // drain carries out everything that the library asks for, in the order that its
 // safety rests on: vote, entries and snapshot are durable before messages that
@@ -109,7 +125,7 @@ func (c *core) handle(rd *raft.Ready) error {
 		c.noteRole(rd.SoftState)
 	}
 	if !raft.IsEmptyHardState(rd.HardState) {
-		if err := c.store.saveHard(rd.HardState); err != nil {
+		if err := c.store.saveVote(rd.HardState); err != nil {
 			return err
 		}
 	}
@@ -122,6 +138,9 @@ func (c *core) handle(rd *raft.Ready) error {
 		if err := c.store.append(rd.Entries); err != nil {
 			return err
 		}
+	}
+	if !raft.IsEmptyHardState(rd.HardState) {
+		c.store.noteCommit(rd.HardState)
 	}
 	if len(rd.Messages) > 0 {
 		messages, err := c.store.membership.outgoing(rd.Messages)

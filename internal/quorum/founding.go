@@ -12,7 +12,6 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"holdfast/internal/controller"
-	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/meta"
 	"holdfast/internal/vfs"
@@ -50,7 +49,8 @@ func openStorage(o *Options) (*storage, snapshot, error) {
 		if err := mayFound(o, dir); err != nil {
 			return nil, snapshot{}, err
 		}
-		name, err := found(o, dir)
+		self := member{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}
+		name, err := found(o, dir, membership{members: []member{self}})
 		if err != nil {
 			return nil, snapshot{}, fmt.Errorf("found cluster %s: %w", o.ClusterID, err)
 		}
@@ -101,9 +101,9 @@ func foundingVote(o *Options) vote {
 	return vote{sequence: 1, raftID: RaftID(o.DirectoryID), term: foundingTerm, commit: foundingIndex, durable: foundingIndex + 1}
 }
 
-// found writes a cluster of one voter. The snapshot comes last: it is what makes
-// the directory founded.
-func found(o *Options, dir string) (string, error) {
+// found writes a cluster of these members. The snapshot comes last: it is what
+// makes the directory founded.
+func found(o *Options, dir string, members membership) (string, error) {
 	fsys := o.Env.FS
 	image, _, err := meta.Empty().Apply(foundingIndex, controller.Found(o.ClusterID))
 	if err != nil {
@@ -123,8 +123,7 @@ func found(o *Options, dir string) (string, error) {
 	if err := errors.Join(l.TruncatePrefix(foundingIndex+1), l.Close()); err != nil {
 		return "", err
 	}
-	self := member{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}
-	s := snapshot{index: foundingIndex, term: foundingTerm, membership: membership{members: []member{self}}, image: image}
+	s := snapshot{index: foundingIndex, term: foundingTerm, membership: members, image: image}
 	if err := writeSnapshot(fsys, dir, s, s.encode()); err != nil {
 		return "", err
 	}
@@ -205,6 +204,9 @@ func checkOwner(o *Options, snap snapshot) error {
 // openLog opens the entries and fits them to the snapshot.
 func (s *storage) openLog(o *Options) error {
 	options := logOptions(s.fsys, o.Env.Clock, path.Join(o.Dir, LogDirectory))
+	if uint64(s.hard.durable) <= s.snapIndex {
+		return s.remake(options)
+	}
 	l, report, err := log.Open(options, log.Replay{RecoveryPoint: s.hard.durable})
 	var damage *log.CorruptionError
 	switch {
@@ -222,24 +224,37 @@ func (s *storage) openLog(o *Options) error {
 	return s.fit(options.Dir)
 }
 
-// fit makes entries follow the snapshot. A snapshot of another member may be
-// durable while the entries that it replaces are still there.
+// remake finishes what a crash interrupted: the snapshot of another member was to
+// replace every entry. Only then does the vote file name an end below the snapshot
+// (a member's own snapshot is written after its vote file has caught up), and only
+// a member whose entries do not lead to the snapshot is sent one: none of them is
+// needed.
+func (s *storage) remake(options log.Options) error {
+	if err := s.fsys.RemoveAll(options.Dir); err != nil {
+		return fmt.Errorf("replace metadata log by the snapshot: %w", err)
+	}
+	l, err := log.Create(options)
+	if err != nil {
+		return fmt.Errorf("replace metadata log by the snapshot: %w", err)
+	}
+	s.disk = &entryLog{l: l, clock: options.Clock}
+	return s.restart(s.snapIndex+1, s.snapTerm)
+}
+
+// fit makes entries follow the snapshot.
 func (s *storage) fit(name string) error {
 	l := s.disk.l
 	next := s.snapIndex + 1
-	if start := uint64(l.Start()); start > next {
-		return &CorruptionError{File: name, Cause: fmt.Errorf("entries begin at %d, the snapshot ends at %d: %w", start, s.snapIndex, errMissing)}
+	if start, end := uint64(l.Start()), uint64(l.End()); start > next || end < next {
+		return &CorruptionError{File: name, Cause: fmt.Errorf("entries [%d, %d) do not follow the snapshot at %d: %w", start, end, s.snapIndex, errMissing)}
 	}
 	s.first, s.prevTerm = next, s.snapTerm
-	if uint64(l.End()) < next {
-		return s.forget(next)
-	}
 	entries, err := s.disk.readAll(uint64(l.Start()))
 	if err != nil {
 		return err
 	}
 	if len(entries) > 0 {
-		if err := s.take(entries); err != nil {
+		if err := s.take(entries, name); err != nil {
 			return err
 		}
 	}
@@ -252,12 +267,12 @@ func (s *storage) fit(name string) error {
 
 // take puts entries from the log into memory, without those that only serve
 // members that are behind: their terms are not known in full.
-func (s *storage) take(entries []*pb.Entry) error {
+func (s *storage) take(entries []*pb.Entry, name string) error {
 	first := entries[0].GetIndex()
 	if first <= s.snapIndex {
 		at := entries[s.snapIndex-first]
 		if at.GetTerm() != s.snapTerm {
-			return s.forget(s.snapIndex + 1)
+			return &CorruptionError{File: name, Cause: fmt.Errorf("entry %d is of term %d, the snapshot of term %d: %w", s.snapIndex, at.GetTerm(), s.snapTerm, errValue)}
 		}
 		entries = entries[s.snapIndex-first+1:]
 	}
@@ -265,30 +280,10 @@ func (s *storage) take(entries []*pb.Entry) error {
 		s.bytes += len(x.GetData())
 	}
 	s.entries = entries
-	if last := s.last(); s.hard.term < s.termOr0(last) {
-		return &CorruptionError{File: s.voteName(), Cause: fmt.Errorf("term %d, and entry %d is of term %d: %w", s.hard.term, last, s.termOr0(last), errValue)}
+	if term, err := s.Term(s.last()); err != nil || s.hard.term < term {
+		return &CorruptionError{File: s.voteName(), Cause: fmt.Errorf("term %d, and entry %d is of term %d: %w", s.hard.term, s.last(), term, errValue)}
 	}
 	return nil
-}
-
-// forget drops every entry: the snapshot replaces them.
-func (s *storage) forget(next uint64) error {
-	if uint64(s.disk.l.End()) > next {
-		s.durable = kafka.Offset(next)
-		if err := s.saveWitness(); err != nil {
-			return err
-		}
-		if err := s.disk.l.TruncateSuffix(kafka.Offset(next)); err != nil {
-			return fmt.Errorf("replace metadata log by the snapshot: %w", err)
-		}
-	}
-	if err := s.disk.l.TruncatePrefix(kafka.Offset(next)); err != nil {
-		return fmt.Errorf("replace metadata log by the snapshot: %w", err)
-	}
-	s.first, s.prevTerm, s.entries = next, s.snapTerm, nil
-	s.durable = kafka.Offset(next)
-	s.hard.commit = max(s.hard.commit, s.snapIndex)
-	return s.saveWitness()
 }
 
 // raftConfig is how the library runs here.

@@ -154,6 +154,15 @@ func (q *Quorum) Receive(b []byte) error {
 	return nil
 }
 
+// ReportSnapshot tells how the carrying of a snapshot message went. It waits for
+// the loop to take the note.
+func (q *Quorum) ReportSnapshot(m Message, arrived bool) {
+	select {
+	case q.messages <- snapshotStatus(m.raftID, arrived):
+	case <-q.stopped:
+	}
+}
+
 // Err is the failure that stopped the quorum, nil while it runs and after Close.
 func (q *Quorum) Err() error {
 	if p := q.failure.Load(); p != nil {

@@ -96,24 +96,31 @@ func (s *storage) Snapshot() (*pb.Snapshot, error) {
 		Index: proto.Uint64(s.snapIndex), Term: proto.Uint64(s.snapTerm), ConfState: s.membership.confState()}}, nil
 }
 
-// saveHard takes a hard state from the library. A new term or vote is durable
-// when it returns; a new commit index alone may wait.
-func (s *storage) saveHard(h *pb.HardState) error {
-	changed := h.GetTerm() != s.hard.term || h.GetVote() != s.hard.vote
-	s.hard.term, s.hard.vote, s.hard.commit = h.GetTerm(), h.GetVote(), h.GetCommit()
-	s.witness = true
-	if !changed {
+// saveVote makes a new term or vote durable. The commit index of the same hard
+// state must wait for noteCommit: it may speak of entries that are still to be
+// written, in the place of others that must not pass for committed after a crash.
+func (s *storage) saveVote(h *pb.HardState) error {
+	if h.GetTerm() == s.hard.term && h.GetVote() == s.hard.vote {
 		return nil
 	}
+	s.hard.term, s.hard.vote = h.GetTerm(), h.GetVote()
 	return s.saveWitness()
 }
 
+// noteCommit takes the commit index, when the entries up to it are stored. It is
+// made durable later: it only says what must be there.
+func (s *storage) noteCommit(h *pb.HardState) {
+	if commit := h.GetCommit(); commit > s.hard.commit {
+		invariant.Check(commit < uint64(s.durable), "entry %d is committed and entries are stored up to %d", commit, s.durable)
+		s.hard.commit, s.witness = commit, true
+	}
+}
+
 // saveWitness writes the vote file: term, vote, and how far entries are known to
-// be synced. A commit index beyond that is not written.
+// be synced.
 func (s *storage) saveWitness() error {
 	v := s.hard
 	v.durable = s.durable
-	v.commit = min(v.commit, uint64(s.durable)-1)
 	if err := s.vote.store(v); err != nil {
 		return err
 	}
@@ -125,7 +132,9 @@ func (s *storage) saveWitness() error {
 func (s *storage) append(entries []*pb.Entry) error {
 	from := entries[0].GetIndex()
 	invariant.Check(from > s.snapIndex && from <= s.last()+1, "append entry %d to [%d, %d]", from, s.first, s.last())
-	if from <= s.last() {
+	if from <= s.last() || uint64(s.disk.l.LastEpoch()) > entries[0].GetTerm() && s.disk.l.LastEpoch() != kafka.NoLeaderEpoch {
+		// Without entries to cut, a crash in the middle of an earlier cut has left
+		// their terms behind.
 		if err := s.cut(from); err != nil {
 			return err
 		}
@@ -173,6 +182,11 @@ const entriesKept = 1000
 // saveSnapshot makes the image of an applied index durable and lets go of the
 // entries before it.
 func (s *storage) saveSnapshot(snap snapshot) error {
+	// The vote file never names an end below a snapshot of our own: that is how
+	// remake tells one of another member.
+	if err := s.saveWitness(); err != nil {
+		return err
+	}
 	encoded := snap.encode()
 	if err := s.writeSnapshot(snap, encoded); err != nil {
 		return err
@@ -218,45 +232,35 @@ func (s *storage) writeSnapshot(snap snapshot, encoded []byte) error {
 	return err
 }
 
-// install takes a snapshot of another member in the place of everything here. It
-// covers more than what was applied.
+// install takes a snapshot of another member in the place of everything here. The
+// library asks for it only where no entry here leads to the snapshot. Until the
+// vote file says that it is done, the next start does it again (see remake).
 func (s *storage) install(snap snapshot, encoded []byte) error {
+	invariant.Check(snap.index > s.hard.commit, "a snapshot at %d, committed up to %d", snap.index, s.hard.commit)
+	s.durable = min(s.durable, kafka.Offset(snap.index))
+	if err := s.saveWitness(); err != nil {
+		return err
+	}
 	if err := s.writeSnapshot(snap, encoded); err != nil {
 		return err
 	}
-	keep := snap.index + 1
-	if uint64(s.disk.l.End()) < keep || s.termOr0(snap.index) != snap.term {
-		if err := s.restart(keep, snap.term); err != nil {
-			return err
-		}
-	}
 	s.snapIndex, s.snapTerm, s.snapBytes, s.membership = snap.index, snap.term, encoded, snap.membership
-	s.durable = s.disk.l.End()
-	s.hard.commit = max(s.hard.commit, snap.index)
-	return s.saveWitness()
+	return s.restart(snap.index+1, snap.term)
 }
 
-func (s *storage) termOr0(i uint64) uint64 {
-	t, err := s.Term(i)
+// restart drops every entry; the next one is first.
+func (s *storage) restart(first, prevTerm uint64) error {
+	err := s.disk.l.TruncateSuffix(min(s.disk.l.End(), kafka.Offset(first)))
+	if err == nil {
+		err = s.disk.l.TruncatePrefix(kafka.Offset(first))
+	}
 	if err != nil {
-		return 0
+		return fmt.Errorf("replace metadata log by the snapshot: %w", err)
 	}
-	return t
-}
-
-// restart drops every entry; the next one is keep. Entries that reach beyond the
-// snapshot and conflict with it are cut first, so that the log can begin anew.
-func (s *storage) restart(keep, term uint64) error {
-	if end := uint64(s.disk.l.End()); end > keep {
-		if err := s.cut(keep); err != nil {
-			return err
-		}
-	}
-	if err := s.disk.l.TruncatePrefix(kafka.Offset(keep)); err != nil {
-		return fmt.Errorf("restart metadata log: %w", err)
-	}
-	s.first, s.prevTerm, s.entries, s.bytes = keep, term, nil, 0
-	return nil
+	s.first, s.prevTerm, s.entries, s.bytes = first, prevTerm, nil, 0
+	s.durable = s.disk.l.End()
+	s.hard.commit = max(s.hard.commit, first-1)
+	return s.saveWitness()
 }
 
 // close writes down how far the entries go and ends the log.

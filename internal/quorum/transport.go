@@ -3,6 +3,7 @@ package quorum
 import (
 	"fmt"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -12,9 +13,12 @@ import (
 // Message is one message to another member, encoded, so that nothing of it is
 // shared with the library that goes on working.
 type Message struct {
-	To       kafka.BrokerID
-	Bytes    []byte
-	Snapshot bool // large; whoever carries it reports by ReportSnapshot how it went
+	To    kafka.BrokerID
+	Bytes []byte
+	// Snapshot: the message is large, and the member gets nothing else until
+	// ReportSnapshot tells how it went. Whoever drops it says so too.
+	Snapshot bool
+	raftID   uint64 // of To
 }
 
 // Transport carries messages to other members. Send never waits; it may drop.
@@ -41,7 +45,7 @@ func (m membership) outgoing(messages []*pb.Message) ([]Message, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode raft message: %w", err)
 		}
-		out = append(out, Message{To: to, Bytes: b, Snapshot: x.GetType() == pb.MsgSnap})
+		out = append(out, Message{To: to, Bytes: b, Snapshot: x.GetType() == pb.MsgSnap, raftID: x.GetTo()})
 	}
 	return out, nil
 }
@@ -56,6 +60,9 @@ func decodeMessage(b []byte) (*pb.Message, error) {
 	m := new(pb.Message)
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("decode raft message: %w", err)
+	}
+	if raft.IsLocalMsg(m.GetType()) {
+		return nil, fmt.Errorf("raft message of type %s from another member: %w", m.GetType(), errValue)
 	}
 	return m, nil
 }
