@@ -110,6 +110,8 @@ func headerOf(b []byte) record.Header {
 	return h
 }
 
+func headersOf(b []byte) []record.Header { return []record.Header{headerOf(b)} }
+
 // appendBatch appends n records at the end of l.
 func appendBatch(t testing.TB, l *log.Log, n, size int, ts kafka.Timestamp) (log.Span, []byte) {
 	t.Helper()
