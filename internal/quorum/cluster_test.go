@@ -39,6 +39,7 @@ type cluster struct {
 	next    kafka.ProducerID
 	made    int
 	faults  map[string]int
+	lazy    func(name string) bool // of a mutant; nil: every sync counts
 }
 
 // seat is one member: its disk, and its core while it is up.
@@ -75,10 +76,20 @@ func (c *cluster) options(s *seat) *Options {
 	return &o
 }
 
-func newCluster(t *testing.T, seed uint64) *cluster {
-	c := &cluster{rng: rand.New(rand.NewPCG(seed, 1)), images: map[kafka.Offset]string{}, leaders: map[uint64]int{}, topics: map[string]string{}, faults: map[string]int{}}
+// ground puts a member on a disk.
+func (c *cluster) ground(s *seat, disk *vfs.Mem, seed uint64) {
+	s.g = env.NewTest(seed)
+	s.g.FS, s.g.Disk = disk, disk
+	if c.lazy != nil {
+		s.g.FS = lazyFS{disk, c.lazy}
+	}
+}
+
+func newCluster(t *testing.T, seed uint64, lazy func(string) bool) *cluster {
+	c := &cluster{lazy: lazy, rng: rand.New(rand.NewPCG(seed, 1)), images: map[kafka.Offset]string{}, leaders: map[uint64]int{}, topics: map[string]string{}, faults: map[string]int{}}
 	for id := range clusterSize {
-		s := &seat{id: id, g: env.NewTest(seed + uint64(id))}
+		s := &seat{id: id}
+		c.ground(s, vfs.NewMem(seed+uint64(id)), seed+uint64(id))
 		c.members[id] = s
 		o := c.options(s)
 		dir := path.Join(o.Dir, StateDirectory)
@@ -115,9 +126,8 @@ func (c *cluster) noteImage(i *meta.Image) {
 func (c *cluster) crash(s *seat) {
 	kind := vfs.CrashKind(c.rng.IntN(3))
 	disk := s.g.Disk.CrashWith(vfs.CrashOptions{Kind: kind, Seed: c.rng.Uint64()})
-	g := env.NewTest(c.rng.Uint64())
-	g.FS, g.Disk = disk, disk
-	s.g, s.down = g, 1+c.rng.IntN(60)
+	c.ground(s, disk, c.rng.Uint64())
+	s.down = 1 + c.rng.IntN(60)
 	s.core.failWaiting(ErrClosed)
 	s.core = nil
 	c.faults["crash"]++
@@ -311,9 +321,14 @@ func (c *cluster) agree() error {
 	return nil
 }
 
-func runCluster(t *testing.T, seed uint64) (*cluster, error) {
+func runCluster(t *testing.T, seed uint64, lazy func(string) bool) (c *cluster, err error) {
 	cryptotest.SetGlobalRandom(t, seed) // the library's election jitter
-	c := newCluster(t, seed)
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	c = newCluster(t, seed, lazy)
 	for range 4000 {
 		if err := errors.Join(c.step(false), c.harvest()); err != nil {
 			return c, err
@@ -329,7 +344,7 @@ func TestCluster_AgreesOnWhatWasAnswered(t *testing.T) {
 	}
 	faults, answered := map[string]int{}, 0
 	for seed := range seeds {
-		c, err := runCluster(t, uint64(seed))
+		c, err := runCluster(t, uint64(seed), nil)
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			continue
@@ -342,5 +357,22 @@ func TestCluster_AgreesOnWhatWasAnswered(t *testing.T) {
 	t.Logf("%d seeds, %d topics answered, faults %v", seeds, answered, faults)
 	if answered == 0 || faults["snapshot sent"] == 0 || faults["crash"] == 0 {
 		t.Error("nothing was shown")
+	}
+}
+
+// TestCluster_MutantsAreCaught: without a sync, some seed breaks a promise.
+func TestCluster_MutantsAreCaught(t *testing.T) {
+	const seeds = 30
+	for name, lazy := range mutants {
+		var err error
+		seed := 0
+		for ; seed < seeds && err == nil; seed++ {
+			_, err = runCluster(t, uint64(seed), lazy)
+		}
+		if err == nil {
+			t.Errorf("mutant %q survived %d seeds", name, seeds)
+			continue
+		}
+		t.Logf("mutant %q, seed %d: %.200v", name, seed-1, err)
 	}
 }
