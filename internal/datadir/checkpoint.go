@@ -269,6 +269,14 @@ func (d *Dir) checkpointFailed(s *logState, err error) bool {
 // release gives back every round that no log needs any more.
 func (d *Dir) release() bool {
 	d.mu.Lock()
+	// A log that is not open yet may need any of them, unless they were saved.
+	blocked := len(d.mu.unread) > 0 && !d.mu.settled
+	settling := d.mu.settling
+	d.mu.Unlock()
+	if blocked && !(settling && d.putAside()) {
+		return !settling
+	}
+	d.mu.Lock()
 	least := d.mu.noted + 1
 	if d.o.mutant == mutantReleaseAll {
 		least = d.journal.Usage().Next
@@ -278,12 +286,7 @@ func (d *Dir) release() bool {
 			least = min(least, s.oldest)
 		}
 	}
-	// A log that is not open yet may need any of them, unless they were saved.
-	blocked := len(d.mu.unread) > 0 && !d.mu.aside
 	d.mu.Unlock()
-	if blocked {
-		return true
-	}
 	if err := d.journal.Release(least - 1); err != nil {
 		d.stop(err)
 		return false

@@ -75,7 +75,7 @@ type Dir struct {
 	o        Options
 	identity Identity
 	founded  bool
-	clean    bool // the last process closed the directory in order
+	clean    bool // the last process stopped in order
 	lock     io.Closer
 	journal  *journal.Journal
 	stats    Stats
@@ -108,10 +108,14 @@ type Dir struct {
 		logs  map[*log.Log]*logState
 		byKey map[journal.Key]*logState
 		noted uint64 // the last journal round whose logs are noted in their states
-		// unread are entries that no log has claimed; aside says that a file of
-		// their own holds them too.
+		// unread are entries that no log has claimed. asideKeys are the logs whose
+		// entries a file of their own holds too, and settled says that these are
+		// all of unread: without it the ring may hold what is nowhere else.
 		unread        map[journal.Key][]journal.Entry
-		aside         bool
+		asideKeys     map[journal.Key]bool
+		settled       bool
+		settling      bool // Settle was called, and there was something to save
+		cleanLogs     map[journal.Key]points // closed in order and not opened since
 		points        map[journal.Key]points
 		pointsChanged bool // since they were stored
 		closed        bool
@@ -203,7 +207,10 @@ func (d *Dir) replay() error {
 	}
 	d.journal = j
 	d.mu.noted = j.Usage().Next - 1
-	d.mu.aside = len(aside) > 0
+	d.mu.asideKeys = make(map[journal.Key]bool)
+	for i := range aside {
+		d.mu.asideKeys[aside[i].Key] = true
+	}
 	d.mu.unread = d.sort(append(aside, replayed.Entries...))
 	if n := len(aside) + len(replayed.Entries); n > 0 {
 		d.o.Log.Info("journal replayed", "rounds", replayed.Rounds, "entries", n, "logs", len(d.mu.unread))
@@ -235,22 +242,36 @@ func mkdir(fsys vfs.FS, dir string) error {
 	}
 }
 
-// takeCleanMark notes whether the last process ended in order, and removes the
-// mark before anything is loaded: a crash from here on is a crash.
+// takeCleanMark notes which logs the last process closed in order, and removes
+// the mark before anything is loaded: a crash from here on is a crash. A log that
+// is not opened until the next mark stays as it was.
 func (d *Dir) takeCleanMark() error {
 	name := path.Join(d.o.Dir, cleanName)
-	err := d.o.Env.FS.Remove(name)
+	b, err := vfs.ReadFile(d.o.Env.FS, name, pointsMax)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.clean = d.founded
+		d.clean, d.mu.cleanLogs = d.founded, make(map[journal.Key]points)
 		return nil
 	}
-	if err == nil {
-		err = d.o.Env.FS.SyncDir(d.o.Dir)
-	}
 	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	logs, err := decodePoints(b)
+	switch {
+	case errors.Is(err, ErrNewer):
+		return fmt.Errorf("data directory %s: %s: %w", d.o.Dir, cleanName, err)
+	case err != nil:
+		d.o.Log.Warn("the mark of an orderly stop is damaged; the logs are recovered", "file", name, "error", err)
+		logs = make(map[journal.Key]points)
+	default:
+		d.clean = true
+	}
+	d.mu.cleanLogs = logs
+	if err := d.o.Env.FS.Remove(name); err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
-	d.clean = true
+	if err := d.o.Env.FS.SyncDir(d.o.Dir); err != nil {
+		return fmt.Errorf("remove %s: %w", name, err)
+	}
 	return nil
 }
 
@@ -260,7 +281,7 @@ func (d *Dir) Identity() Identity { return d.identity }
 // Founded reports whether this Open made the directory what it is.
 func (d *Dir) Founded() bool { return d.founded }
 
-// WasClean reports whether the last process closed the directory in order.
+// WasClean reports whether the last process stopped in order.
 func (d *Dir) WasClean() bool { return d.clean }
 
 // Path is the directory.
@@ -304,11 +325,12 @@ func (d *Dir) Close() error {
 		err = d.closeLogs()
 	}
 	d.mu.Lock()
-	whole := len(d.mu.unread) == 0 || d.mu.aside
+	whole := len(d.mu.unread) == 0 || d.mu.settled
 	d.mu.Unlock()
 	err = errors.Join(err, d.journal.Close(err == nil && whole))
 	if err == nil && whole {
-		err = vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, cleanName), []byte("closed in order\n"))
+		// No goroutine is left that could touch the map.
+		err = vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, cleanName), encodePoints(d.mu.cleanLogs))
 	}
 	return errors.Join(err, d.lock.Close())
 }
@@ -330,6 +352,7 @@ func (d *Dir) closeLogs() error {
 		d.mu.Lock()
 		d.mu.points[s.key] = points{recovery: end, high: max(s.high, d.mu.points[s.key].high)}
 		d.mu.pointsChanged = true
+		d.mu.cleanLogs[s.key] = d.mu.points[s.key]
 		d.mu.Unlock()
 		return true
 	})

@@ -46,7 +46,9 @@ func (d *Dir) OpenLog(topic string, id kafka.TopicIDPartition, c log.Config) (*l
 func (d *Dir) openLog(o log.Options) (*log.Log, log.Report, error) {
 	d.mu.Lock()
 	known := d.mu.points[o.Key]
-	replay := log.Replay{Entries: d.mu.unread[o.Key], RecoveryPoint: known.recovery, Clean: d.clean}
+	_, clean := d.mu.cleanLogs[o.Key]
+	replay := log.Replay{Entries: d.mu.unread[o.Key], RecoveryPoint: known.recovery, Clean: clean}
+	delete(d.mu.cleanLogs, o.Key)
 	d.mu.Unlock()
 	l, report, err := log.Open(o, replay)
 	if err != nil {
@@ -136,6 +138,7 @@ func (d *Dir) discard(ctx context.Context, key journal.Key, dir string) error {
 }
 
 func (d *Dir) forgetPointsLocked(key journal.Key) {
+	delete(d.mu.cleanLogs, key)
 	if _, ok := d.mu.points[key]; ok {
 		delete(d.mu.points, key)
 		d.mu.pointsChanged = true

@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"syscall"
 	"testing"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/record"
+	"holdfast/internal/vfs"
 )
 
 // reviewAside makes a directory where log 1 was put aside by an earlier start and
 // log 0 has acknowledged records that are in the ring only; then the power fails.
-func reviewAside(t *testing.T) *fixture {
+func reviewAside(t *testing.T, seed uint64) *fixture {
 	f := newFixture(t)
 	f.append(1, 1, 800)
 	f.barrier()
@@ -38,7 +40,7 @@ func reviewAside(t *testing.T) *fixture {
 		f.append(0, n, 800)
 	}
 	f.barrier() // acknowledged
-	f.ground = f.ground.Crash(2)
+	f.ground = f.ground.Crash(seed)
 	_ = f.d.Close()
 	f.o.Env = f.ground.Env
 	return f
@@ -60,7 +62,13 @@ func (f *fixture) reviewOpenFirst() {
 // A start that ends before the logs are opened (a port in use) after an earlier
 // start has put entries of another log aside.
 func TestReview_AsideAndAFailedStart(t *testing.T) {
-	f := reviewAside(t)
+	for seed := range uint64(10) {
+		reviewFailedStart(t, 2+seed)
+	}
+}
+
+func reviewFailedStart(t *testing.T, seed uint64) {
+	f := reviewAside(t, seed)
 	var err error
 	f.d, err = Open(f.o)
 	f.must(err)
@@ -73,7 +81,13 @@ func TestReview_AsideAndAFailedStart(t *testing.T) {
 
 // A checkpoint that runs while the logs are still being opened.
 func TestReview_AsideAndACheckpointDuringTheStart(t *testing.T) {
-	f := reviewAside(t)
+	for seed := range uint64(10) {
+		reviewEarlyCheckpoint(t, 2+seed)
+	}
+}
+
+func reviewEarlyCheckpoint(t *testing.T, seed uint64) {
+	f := reviewAside(t, seed)
 	var err error
 	f.d, err = Open(f.o)
 	f.must(err)
@@ -121,5 +135,38 @@ func TestReview_CleanMarkAfterAFailedStart(t *testing.T) {
 			t.Fatalf("seed %d: an unacknowledged torn tail makes the partition offline: %v", seed, err)
 		}
 		f.must(err)
+	}
+}
+
+// A removal that fails half-way must not keep the ring from being given back.
+func TestReview_FailedRemovalKeepsTheRing(t *testing.T) {
+	f := newFixture(t)
+	defer func() { f.d.Close() }()
+	f.append(1, 1, 800)
+	f.barrier()
+	f.ground.Disk.Inject(vfs.Fault{Op: vfs.OpRemove, Path: "*", Times: 1})
+	err := f.d.RemoveLog(context.Background(), f.logs[1])
+	t.Logf("remove: %v, directory: %v", err, f.d.Err())
+	f.ground.Disk.Heal()
+	for round := range 5 {
+		f.append(0, round, 800)
+		f.barrier()
+		f.must(f.d.Checkpoint(context.Background()))
+	}
+	if u := f.d.Usage(); u.Oldest != u.Next {
+		t.Errorf("everything is in its segments and rounds [%d, %d) are not given back", u.Oldest, u.Next)
+	}
+}
+
+// One moment without a file descriptor is no broken disk.
+func TestReview_NoDescriptorStopsTheDirectory(t *testing.T) {
+	f := newFixture(t)
+	defer func() { f.d.Close() }()
+	f.append(0, 1, 800)
+	f.barrier()
+	f.ground.Disk.Inject(vfs.Fault{Op: vfs.OpCreate | vfs.OpOpen, Path: "*holdfast.points*", Times: 1, Err: syscall.EMFILE})
+	_ = f.d.Checkpoint(context.Background())
+	if err := f.d.Err(); err != nil {
+		t.Errorf("stopped for good: %v", err)
 	}
 }

@@ -573,3 +573,32 @@ func TestClose_CleanStartReplaysNothing(t *testing.T) {
 	f.verify(0)
 	f.must(f.d.Close())
 }
+
+// Nothing is lost and nothing wedges when the disk is full at the wrong moment.
+func TestSettle_PutsAsideLaterOnAFullDisk(t *testing.T) {
+	f := newFixture(t)
+	f.append(0, 1, 800)
+	f.append(1, 1, 800)
+	f.barrier()
+	f.ground = f.ground.Kill(1)
+	_ = f.d.Close()
+	f.must(f.ground.Disk.RemoveAll("/data/topic0-0"))
+	f.o.Env = f.ground.Env
+	var err error
+	f.d, err = Open(f.o)
+	f.must(err)
+	defer func() { f.d.Close() }()
+	topic, id := topicOf(1)
+	f.logs[1], _, err = f.d.OpenLog(topic, id, smallConfig())
+	f.must(err)
+	f.ground.Disk.SetCapacity(1)
+	f.d.Settle()
+	if f.d.Checkpoint(context.Background()) == nil || f.d.Usage().Used == 0 {
+		t.Error("space was given back, and the entries were not saved")
+	}
+	f.ground.Disk.SetCapacity(0)
+	f.must(f.d.Checkpoint(context.Background()))
+	if u := f.d.Usage(); u.Used != 0 {
+		t.Errorf("%d bytes of the ring are kept", u.Used)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 
 	"holdfast/internal/journal"
@@ -56,12 +57,10 @@ func (d *Dir) Settle() {
 		}
 	}
 	left := len(d.mu.unread)
+	d.mu.settling = left > 0
 	d.mu.Unlock()
-	if left == 0 {
-		return
-	}
-	if err := d.putAside(); err != nil {
-		d.o.Log.Error("the journal holds data of logs that cannot be opened, and it cannot be put aside; its space is not given back", "error", err)
+	if left > 0 {
+		d.putAside()
 	}
 }
 
@@ -90,21 +89,26 @@ func (d *Dir) settle(dir string, id log.Identity) {
 	d.o.Log.Warn("a partition directory belongs to no topic; it stays", "dir", dir, "topic", id.Topic, "topic_id", id.Key.TopicID)
 }
 
-// putAside saves every entry that no log has taken.
-func (d *Dir) putAside() error {
+// putAside saves every entry that no log has taken, and reports whether it could.
+// It is tried again with every checkpoint.
+func (d *Dir) putAside() bool {
 	d.asideTurn <- struct{}{}
 	defer func() { <-d.asideTurn }()
 	d.mu.Lock()
-	logs := len(d.mu.unread)
+	keys := make(map[journal.Key]bool, len(d.mu.unread))
+	for key := range d.mu.unread {
+		keys[key] = true
+	}
 	d.mu.Unlock()
-	if err := d.saveAside(); err != nil {
-		return err
+	if err := d.saveAside(keys); err != nil {
+		d.o.Log.Error("the journal holds data of logs that cannot be opened, and it cannot be put aside; its space is not given back", "error", err)
+		return false
 	}
 	d.mu.Lock()
-	d.mu.aside = true
+	d.mu.settled = true
 	d.mu.Unlock()
-	d.o.Log.Error("the journal holds data of logs that cannot be opened; it is kept until they can", "file", asideName, "logs", logs)
-	return nil
+	d.o.Log.Error("the journal holds data of logs that cannot be opened; it is kept until they can", "file", asideName, "logs", len(keys))
+	return true
 }
 
 // forgetUnread drops the entries of a log that has taken them, or is fenced.
@@ -114,30 +118,43 @@ func (d *Dir) forgetUnread(key journal.Key) error {
 	d.asideTurn <- struct{}{}
 	defer func() { <-d.asideTurn }()
 	d.mu.Lock()
-	_, had := d.mu.unread[key]
 	delete(d.mu.unread, key)
-	rewrite := had && d.mu.aside
+	rewrite := d.mu.asideKeys[key]
+	keys := maps.Clone(d.mu.asideKeys)
 	d.mu.Unlock()
 	if !rewrite {
 		return nil
 	}
-	return d.saveAside()
+	delete(keys, key)
+	return d.saveAside(keys)
 }
 
-// saveAside makes the file what unread is. The caller holds asideTurn.
-func (d *Dir) saveAside() error {
+// saveAside makes the file hold what unread has of keys. The caller holds
+// asideTurn.
+func (d *Dir) saveAside(keys map[journal.Key]bool) error {
 	d.mu.Lock()
 	var entries []journal.Entry
-	for _, list := range d.mu.unread {
-		entries = append(entries, list...)
+	for key, list := range d.mu.unread {
+		if keys[key] {
+			entries = append(entries, list...)
+		}
 	}
 	d.mu.Unlock()
 	name := path.Join(d.o.Dir, asideName)
 	if len(entries) > 0 {
-		return journal.Save(journal.Options{FS: d.o.Env.FS, Name: name, ID: d.newID()}, entries)
+		if err := journal.Save(journal.Options{FS: d.o.Env.FS, Name: name, ID: d.newID()}, entries); err != nil {
+			return err
+		}
+	} else {
+		if err := d.o.Env.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove %s: %w", name, err)
+		}
+		if err := d.o.Env.FS.SyncDir(d.o.Dir); err != nil {
+			return fmt.Errorf("remove %s: %w", name, err)
+		}
 	}
-	if err := d.o.Env.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s: %w", name, err)
-	}
-	return d.o.Env.FS.SyncDir(d.o.Dir)
+	d.mu.Lock()
+	d.mu.asideKeys = keys
+	d.mu.Unlock()
+	return nil
 }
