@@ -23,7 +23,7 @@ func (i *Image) Apply(offset kafka.Offset, records []Record) (*Image, Delta, err
 	next := *i
 	next.offset = offset
 	a := applier{old: i, next: &next, topics: map[kafka.TopicID]*Topic{}, names: map[string]*Topic{},
-		changed: map[kafka.TopicIDPartition]struct{}{}, touched: map[kafka.TopicID]struct{}{}}
+		changed: map[kafka.TopicID][]kafka.PartitionIndex{}}
 	for n, r := range records {
 		if err := a.apply(r); err != nil {
 			return nil, Delta{}, wrapApply(offset, n, r, err)
@@ -46,10 +46,9 @@ func wrapApply(offset kafka.Offset, n int, r Record, err error) error {
 // their first change, and put into the maps at the end.
 type applier struct {
 	old, next *Image
-	topics    map[kafka.TopicID]*Topic // changed ones; nil: removed
-	names     map[string]*Topic        // the same by name
-	changed   map[kafka.TopicIDPartition]struct{}
-	touched   map[kafka.TopicID]struct{}
+	topics    map[kafka.TopicID]*Topic                 // changed ones; nil: removed
+	names     map[string]*Topic                        // the same by name
+	changed   map[kafka.TopicID][]kafka.PartitionIndex // of every touched topic; unsorted, may repeat
 	brokers   []kafka.BrokerID
 	configs   bool // of brokers: next.configs was copied
 	cluster   bool
@@ -57,6 +56,9 @@ type applier struct {
 }
 
 func (a *applier) apply(r Record) error {
+	if _, first := r.(*Cluster); !first && a.next.cluster.ID.IsZero() {
+		return fmt.Errorf("record before the cluster's: %w", errOrder)
+	}
 	switch r := r.(type) {
 	case *Cluster:
 		return a.applyCluster(r)
@@ -110,6 +112,9 @@ func (a *applier) applyBroker(r *Broker) error {
 	b := *r
 	if b.Epoch == EpochOfEntry {
 		b.Epoch = kafka.BrokerEpoch(a.next.offset)
+	}
+	if b.Epoch < 0 || b.Epoch > kafka.BrokerEpoch(a.next.offset) {
+		return fmt.Errorf("broker %d, epoch %d in entry %d: %w", b.ID, b.Epoch, a.next.offset, errValue)
 	}
 	if old := a.next.Broker(b.ID); old != nil && b.Epoch < old.Epoch {
 		return fmt.Errorf("broker %d, epoch %d after %d: %w", b.ID, b.Epoch, old.Epoch, errOrder)
@@ -257,7 +262,6 @@ func (a *applier) applyRemoveTopic(r *RemoveTopic) error {
 	a.next.partitions -= len(t.Partitions)
 	a.topics[r.ID] = nil
 	a.names[t.Name] = nil
-	a.touched[r.ID] = struct{}{}
 	return nil
 }
 
@@ -348,11 +352,13 @@ func (a *applier) edit(id kafka.TopicID) *Topic {
 
 func (a *applier) put(t *Topic) {
 	a.topics[t.ID], a.names[t.Name] = t, t
-	a.touched[t.ID] = struct{}{}
+	if _, ok := a.changed[t.ID]; !ok {
+		a.changed[t.ID] = nil // touched, even if no partition changes
+	}
 }
 
 func (a *applier) note(id kafka.TopicID, index kafka.PartitionIndex) {
-	a.changed[kafka.TopicIDPartition{TopicID: id, Partition: index}] = struct{}{}
+	a.changed[id] = append(a.changed[id], index)
 }
 
 // finish puts the changed topics into the maps. The order does not matter: every
@@ -380,8 +386,14 @@ func (a *applier) finish() error {
 
 func (a *applier) delta() Delta {
 	d := Delta{from: a.old, to: a.next, configs: a.configs, cluster: a.cluster, producerIDs: a.ids}
-	d.topics = slices.SortedFunc(maps.Keys(a.touched), compareTopicIDs)
-	d.partitions = slices.SortedFunc(maps.Keys(a.changed), comparePartitions)
+	d.topics = slices.SortedFunc(maps.Keys(a.changed), compareTopicIDs)
+	for _, id := range d.topics {
+		list := a.changed[id]
+		slices.Sort(list)
+		for _, index := range slices.Compact(list) {
+			d.partitions = append(d.partitions, kafka.TopicIDPartition{TopicID: id, Partition: index})
+		}
+	}
 	slices.Sort(a.brokers)
 	d.brokers = slices.Compact(a.brokers)
 	return d

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path"
@@ -8,36 +9,66 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
 )
 
 // apply takes one committed entry into the image and tells everybody.
 func (c *core) apply(x *pb.Entry) error {
-	var records []meta.Record
-	switch x.GetType() {
-	case pb.EntryNormal:
-		var err error
-		if records, err = decodeData(x); err != nil {
-			return c.damaged(x, err)
-		}
-	case pb.EntryConfChange, pb.EntryConfChangeV2:
+	if x.GetType() != pb.EntryNormal {
 		if err := c.applyMembership(x); err != nil {
 			return c.damaged(x, err)
 		}
 	}
-	image, delta, err := c.image.Apply(kafka.Offset(x.GetIndex()), records)
-	if err != nil {
-		return c.damaged(x, err)
+	o, ok := c.known(x)
+	if !ok {
+		var err error
+		if o, err = c.workOut(x); err != nil {
+			return c.damaged(x, err)
+		}
 	}
-	c.image = image
-	c.publish(image)
+	c.image = o.image
+	c.publish(o.image)
 	for _, f := range c.subscribers {
-		f(delta, image)
+		f(o.delta, o.image)
 	}
 	c.applied(x.GetIndex(), x.GetTerm())
 	c.moveTip(x)
 	return nil
+}
+
+// workOut applies an entry as recovery and followers do.
+func (c *core) workOut(x *pb.Entry) (o outcome, err error) {
+	var records []meta.Record
+	if x.GetType() == pb.EntryNormal {
+		if records, err = decodeData(x); err != nil {
+			return o, err
+		}
+	}
+	o.image, o.delta, err = c.image.Apply(kafka.Offset(x.GetIndex()), records)
+	return o, err
+}
+
+// known returns what the leader has worked out when it proposed the entry, which
+// saves it from doing so twice.
+func (c *core) known(x *pb.Entry) (outcome, bool) {
+	if len(c.proposed) == 0 {
+		return outcome{}, false
+	}
+	o := c.proposed[0]
+	if o.delta.From() != c.image || uint64(o.image.Offset()) != x.GetIndex() || !bytes.Equal(o.data, x.GetData()) {
+		return outcome{}, false
+	}
+	c.proposed = c.proposed[1:]
+	invariant.Expensive(func() error {
+		again, err := c.workOut(x)
+		if err == nil && again.image.String() != o.image.String() {
+			err = fmt.Errorf("entry %d means one thing when it is decided and another when it is read", x.GetIndex())
+		}
+		return err
+	})
+	return o, true
 }
 
 // decodeData reads the records of an entry. A leader's first entry has none.

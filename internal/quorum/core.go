@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -28,6 +29,9 @@ type core struct {
 
 	leading bool
 	leader  uint64 // raft.None: not known
+	// proposed holds what this leader has worked out already: the images of the
+	// entries between image and tip, in order.
+	proposed []outcome
 	// waiting holds submissions by the entry that they wait for.
 	waiting map[uint64][]*submission
 
@@ -165,7 +169,7 @@ func (c *core) noteRole(s *raft.SoftState) {
 	if was == c.leading {
 		return
 	}
-	c.tip = nil
+	c.tip, c.proposed = nil, nil
 	if c.leading {
 		c.o.Log.Info("leading the metadata quorum", "node", c.o.Self)
 		return
@@ -177,10 +181,18 @@ func (c *core) noteRole(s *raft.SoftState) {
 // leaderNode is the node that leads, NoBroker when none is known.
 func (c *core) leaderNode() kafka.BrokerID { return c.store.membership.node(c.leader) }
 
+// closingSnapshotBytes is how much a start would have to read of entries before a
+// stop in order takes a snapshot.
+const closingSnapshotBytes = 64 << 10
+
 // close ends the core. A failed one writes nothing more.
 func (c *core) close(failed bool) error {
 	c.failWaiting(ErrClosed)
-	err := c.store.close(failed)
+	var err error
+	if !failed && c.store.bytes >= closingSnapshotBytes && uint64(c.image.Offset()) > c.store.snapIndex {
+		err = c.takeSnapshot()
+	}
+	err = errors.Join(err, c.store.close(failed || err != nil))
 	if r := c.store.reserve.close(); err == nil {
 		err = r
 	}

@@ -67,7 +67,7 @@ func (c *core) proposeOne(s *submission) {
 	// Proposals of a leader get consecutive indexes, and nothing else was
 	// proposed since the last drain.
 	index := uint64(c.tip.Offset()) + 1
-	tip, _, err := c.tip.Apply(kafka.Offset(index), records)
+	tip, delta, err := c.tip.Apply(kafka.Offset(index), records)
 	if err != nil {
 		s.answer(controller.Reply{}, fmt.Errorf("decide: %w", err))
 		return
@@ -77,8 +77,16 @@ func (c *core) proposeOne(s *submission) {
 		return
 	}
 	c.tip = tip
+	c.proposed = append(c.proposed, outcome{data, tip, delta})
 	s.reply = reply.At(kafka.Offset(index))
 	c.waitFor(index, s)
+}
+
+// outcome is what an entry makes of the image before it.
+type outcome struct {
+	data  []byte // of the entry
+	image *meta.Image
+	delta meta.Delta
 }
 
 func (c *core) inputs() controller.Inputs {
