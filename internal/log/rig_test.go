@@ -159,3 +159,9 @@ func extentEntry(s log.Span, data []byte) journal.Entry {
 func segmentFile(base kafka.Offset, suffix string) string {
 	return path.Join(testDir, log.FileName(base, suffix))
 }
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
