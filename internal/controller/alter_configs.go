@@ -134,18 +134,44 @@ func (c ConfigChange) applyToList(t meta.ResourceType, settings map[string]strin
 	if !set {
 		text = key.Default
 	}
-	items := listOf(text)
-	for _, item := range listOf(*c.Value) {
-		at := slices.Index(items, item)
-		switch {
-		case c.Op == ConfigAppend && at < 0:
+	items := subtracted(listOf(text), listOf(*c.Value))
+	if c.Op == ConfigAppend {
+		items = appended(listOf(text), listOf(*c.Value))
+	}
+	text = strings.Join(items, ",")
+	if len(text) > ValueBytesMax {
+		return refuse(kafka.ErrInvalidConfig, "%s: the value would have %d bytes, at most %d", clip(c.Key), len(text), ValueBytesMax)
+	}
+	settings[c.Key] = text
+	return nil
+}
+
+// appended returns the items with those of more that are not among them. It
+// counts through a map, because a stranger chooses how long the lists are.
+func appended(items, more []string) []string {
+	has := make(map[string]bool, len(items))
+	for _, item := range items {
+		has[item] = true
+	}
+	for _, item := range more {
+		if !has[item] {
+			has[item] = true
 			items = append(items, item)
-		case c.Op == ConfigSubtract && at >= 0:
-			items = slices.Delete(items, at, at+1)
 		}
 	}
-	settings[c.Key] = strings.Join(items, ",")
-	return nil
+	return items
+}
+
+// subtracted returns the items without one occurrence for each of less.
+func subtracted(items, less []string) []string {
+	times := make(map[string]int, len(less))
+	for _, item := range less {
+		times[item]++
+	}
+	return slices.DeleteFunc(items, func(item string) bool {
+		times[item]--
+		return times[item] >= 0
+	})
 }
 
 func listOf(text string) []string {

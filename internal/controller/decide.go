@@ -10,11 +10,12 @@ import (
 // Limits of one command and of the cluster. They keep an entry of the metadata
 // log, and a registration that touches every partition, small.
 const (
-	NewPartitionsMax     = 10_000  // of one command
-	ClusterPartitionsMax = 200_000 // of all topics
-	ReplicasMax          = 100     // of one partition
-	ValueBytesMax        = 32 << 10
-	SettingsMax          = 1_000 // of one resource
+	NewPartitionsMax     = 10_000   // of one command
+	ClusterPartitionsMax = 200_000  // of all topics
+	ReplicasMax          = 100      // of one partition
+	ValueBytesMax        = 32 << 10 // of one setting
+	SettingsMax          = 1_000    // of one resource
+	RegistrationTextMax  = 1_000    // bytes of a rack, a host or a listener's name
 )
 
 // Inputs is what a decision depends on besides the image and the command.
@@ -37,14 +38,22 @@ func Decide(image *meta.Image, in Inputs, command Command) ([]meta.Record, Reply
 		return nil, Reply{}, err
 	}
 	reply.Offset = image.Offset()
-	invariant.Expensive(func() error {
-		if len(d.records) == 0 {
-			return nil
-		}
-		_, _, err := image.Apply(image.Offset()+1, d.records)
-		return err
-	})
+	invariant.Expensive(func() error { return readable(image, d.records) })
 	return d.records, reply, nil
+}
+
+// readable tells whether the records can be read from their bytes and follow the
+// image: one that is committed and cannot be would end the cluster.
+func readable(image *meta.Image, records []meta.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	decoded, err := meta.DecodeRecords(meta.AppendRecords(nil, records))
+	if err != nil {
+		return err
+	}
+	_, _, err = image.Apply(image.Offset()+1, decoded)
+	return err
 }
 
 // Found returns the records of a new cluster.

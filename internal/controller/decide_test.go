@@ -170,6 +170,30 @@ func spread(m map[kafka.BrokerID]int) int {
 	return high - low
 }
 
+// TestPlacement_FencedBrokers get nothing by themselves, and a partition that
+// somebody places on them alone is refused: it would have no leader.
+func TestPlacement_FencedBrokers(t *testing.T) {
+	w := newWorld(t, 3)
+	b := *w.image.Broker(2)
+	b.Fenced = true
+	w.apply([]meta.Record{&b})
+	w.mustDo(create(topic("a", 6, 2)))
+	for _, p := range w.image.TopicByName("a").Partitions {
+		if p.HasReplica(2) {
+			t.Errorf("on a fenced broker: %s", p)
+		}
+	}
+	for want, brokers := range map[kafka.ErrorCode][]kafka.BrokerID{kafka.ErrInvalidReplicaAssignment: {2}, kafka.ErrNone: {2, 3}} {
+		n := controller.NewTopic{Name: "m", Partitions: -1, ReplicationFactor: -1, Assignments: []controller.Assignment{{Brokers: brokers}}}
+		if reply, err := w.do(create(n)); err != nil || reply.Topics[0].Code != want {
+			t.Errorf("%v: %+v %v", brokers, reply, err)
+		}
+	}
+	if p := w.image.TopicByName("m").Partitions[0]; p.Leader != 3 || !slices.Equal(p.ISR, []kafka.BrokerID{3}) {
+		t.Errorf("half fenced: %s", p)
+	}
+}
+
 func TestDeleteTopics(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.mustDo(create(topic("a", 1, 1), topic("b", 1, 1), topic("c", 1, 1))).Topics[0].ID
@@ -362,6 +386,8 @@ func TestRegisterBroker_Refusals(t *testing.T) {
 		"no listener":                {func(r *controller.RegisterBroker) { r.Endpoints = nil }, kafka.ErrInvalidRegistration},
 		"listener twice":             {func(r *controller.RegisterBroker) { r.Endpoints = append(r.Endpoints, r.Endpoints[0]) }, kafka.ErrInvalidRegistration},
 		"port":                       {func(r *controller.RegisterBroker) { r.Endpoints = []meta.Endpoint{{Listener: "A", Host: "h"}} }, kafka.ErrInvalidRegistration},
+		"long rack":                  {func(r *controller.RegisterBroker) { r.Rack = strings.Repeat("r", 1001) }, kafka.ErrInvalidRegistration},
+		"long host":                  {func(r *controller.RegisterBroker) { r.Endpoints[0].Host = strings.Repeat("h", 1001) }, kafka.ErrInvalidRegistration},
 		"other's directory":          {func(r *controller.RegisterBroker) { r.Directories = []kafka.DirectoryID{directory(2)} }, kafka.ErrDuplicateBrokerRegistration},
 		"start again":                {func(r *controller.RegisterBroker) { r.Starts = 5 }, kafka.ErrDuplicateBrokerRegistration},
 		"start before":               {func(r *controller.RegisterBroker) { r.Starts = 4 }, kafka.ErrDuplicateBrokerRegistration},

@@ -11,8 +11,11 @@
 //  1. Decide reads the image and never changes it.
 //  2. The records of a decision apply to the image that it was made on.
 //  3. A refused item of a command leaves no record; the others do not suffer.
-//  4. A topic's min ISR is never above its replication factor, be it explicit or
-//     derived from the target replication factor as RF/2+1.
+//  4. A min ISR above the replication factor is refused when a topic is made and
+//     when a setting is changed over the wire; a derived one is RF/2+1 of the
+//     target replication factor. A static default that a node is started with is
+//     taken literally, also where it makes a topic unwritable: nothing else of
+//     what the operator wrote can be meant.
 //  5. LowestMinISR is the smallest min ISR in force since the ISR last held every
 //     replica.
 //  6. A leadership that may have recovered its log is a new leadership: the
@@ -21,7 +24,9 @@
 //  7. A replica whose directory is gone is marked lost, leaves ISR and ELR in the
 //     same record, and is not elected.
 //  8. Producer id blocks do not overlap, and none is handed out twice.
-//  9. A broker whose start counter does not grow with its directory is a copy of
+//  9. What is decided can be read back: every text and count is below the bounds
+//     of the format.
+//  10. A broker whose start counter does not grow with its directory is a copy of
 //     another one and is refused.
 //
 // # File map

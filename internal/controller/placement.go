@@ -105,13 +105,21 @@ func (d *decision) checkAssignment(replicas []kafka.BrokerID) *Error {
 	if len(replicas) > ReplicasMax {
 		return refuse(code, "%d brokers for one partition, at most %d", len(replicas), ReplicasMax)
 	}
+	fenced := 0
 	for n, id := range replicas {
 		if slices.Contains(replicas[:n], id) {
 			return refuse(code, "broker %d is named twice for one partition", id)
 		}
-		if d.image.Broker(id) == nil {
+		b := d.image.Broker(id)
+		if b == nil {
 			return refuse(code, "broker %d is not registered", id)
 		}
+		if b.Fenced {
+			fenced++
+		}
+	}
+	if fenced == len(replicas) {
+		return refuse(code, "none of the brokers %v is live: the partition would have no leader", replicas)
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ func (c RegisterBroker) validate() error {
 		return refuse(code, "broker %d registers with %d data directories", c.ID, len(c.Directories))
 	case len(c.Endpoints) == 0 || len(c.Endpoints) > 100:
 		return refuse(code, "broker %d registers with %d listeners", c.ID, len(c.Endpoints))
+	case len(c.Rack) > RegistrationTextMax:
+		return refuse(code, "broker %d registers with a rack of %d bytes, at most %d", c.ID, len(c.Rack), RegistrationTextMax)
 	}
 	for n, id := range c.Directories {
 		if id.IsZero() || slices.Contains(c.Directories[:n], id) {
@@ -51,6 +53,9 @@ func (c RegisterBroker) validate() error {
 	}
 	for n, e := range c.Endpoints {
 		same := func(x meta.Endpoint) bool { return x.Listener == e.Listener }
+		if len(e.Listener) > RegistrationTextMax || len(e.Host) > RegistrationTextMax {
+			return refuse(code, "broker %d registers a listener whose name or host has more than %d bytes", c.ID, RegistrationTextMax)
+		}
 		if e.Listener == "" || e.Host == "" || e.Port < 1 || e.Port > 65535 || slices.ContainsFunc(c.Endpoints[:n], same) {
 			return refuse(code, "broker %d registers the listener %q at %q port %d", c.ID, clip(e.Listener), clip(e.Host), e.Port)
 		}

@@ -144,6 +144,8 @@ func TestApply_Refusals(t *testing.T) {
 		"level falls":            {&meta.FeatureLevelRecord{Level: 0}},
 		"negative broker":        {newBroker(-1, 1)},
 		"broker epoch falls":     {&meta.Broker{ID: 1, Epoch: -5}},
+		"no broker epoch":        {&meta.Broker{ID: 3, Epoch: -5}},
+		"broker epoch to come":   {&meta.Broker{ID: 3, Epoch: 7}},
 		"topic twice":            {&meta.TopicRecord{ID: topicID(2), Name: "a"}, newPartition(topicID(2), 0)},
 		"topic id twice":         {&meta.TopicRecord{ID: topicID(1), Name: "b"}},
 		"id of removed topic":    {&meta.RemoveTopic{ID: topicID(1)}, &meta.TopicRecord{ID: topicID(1), Name: "b"}},
@@ -182,6 +184,9 @@ func TestApply_Refusals(t *testing.T) {
 	}
 	if _, _, err := meta.Empty().Apply(0, []meta.Record{&meta.Cluster{ID: kafka.ClusterID{1}, FeatureLevel: 9}}); !strings.Contains(fmt.Sprint(err), "newer version") {
 		t.Errorf("newer feature level: %v", err)
+	}
+	if _, _, err := meta.Empty().Apply(0, []meta.Record{newBroker(1, 1)}); err == nil {
+		t.Error("a broker before the cluster")
 	}
 	if i.String() != before {
 		t.Error("the image changed")
