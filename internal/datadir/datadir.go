@@ -114,7 +114,7 @@ type Dir struct {
 		unread        map[journal.Key][]journal.Entry
 		asideKeys     map[journal.Key]bool
 		settled       bool
-		settling      bool // Settle was called, and there was something to save
+		settling      bool                   // Settle was called, and there was something to save
 		cleanLogs     map[journal.Key]points // closed in order and not opened since
 		points        map[journal.Key]points
 		pointsChanged bool // since they were stored

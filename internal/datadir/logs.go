@@ -27,7 +27,7 @@ func (d *Dir) OpenLog(topic string, id kafka.TopicIDPartition, c log.Config) (*l
 	found, err := log.ReadIdentity(d.o.Env.FS, dir)
 	if err == nil && found.Key.TopicID != id.TopicID {
 		d.o.Log.Warn("a partition directory belongs to a topic that was deleted; it is deleted too", "dir", dir, "topic_id", found.Key.TopicID)
-		if err := d.discard(context.Background(), found.Key, dir); err != nil {
+		if err := d.discard(found.Key, dir); err != nil {
 			return nil, log.Report{}, err
 		}
 		return d.createLog(o)
@@ -91,7 +91,9 @@ func (d *Dir) adoptLocked(l *log.Log, high kafka.Offset) {
 
 // RemoveLog fences the log's journal entries, closes it and deletes its
 // directory. Nothing may be submitted for it any more. It works on a full disk,
-// because it may be what gives space back.
+// because it may be what gives space back. After an error the log is closed, and
+// what is left of its directory goes when a topic of that name is opened again,
+// or with the next start.
 func (d *Dir) RemoveLog(ctx context.Context, l *log.Log) error {
 	if err := d.Barrier(ctx); err != nil {
 		return err
@@ -103,29 +105,27 @@ func (d *Dir) RemoveLog(ctx context.Context, l *log.Log) error {
 		}
 		d.o.Log.Warn("a log that is deleted did not close in order", "log", l.Dir(), "error", err)
 	}
-	if err := d.discard(ctx, l.Key(), l.Dir()); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.mu.logs, l)
-	delete(d.mu.byKey, l.Key())
-	d.forgetPointsLocked(l.Key())
-	return nil
+	return d.discard(l.Key(), l.Dir())
 }
 
 // discard fences a key and deletes its directory: first out of the way, durably,
-// then its bytes.
-func (d *Dir) discard(ctx context.Context, key journal.Key, dir string) error {
-	if err := d.Fence(ctx, key, 0); err != nil {
+// then its bytes. From the fence on the directory knows the log no more.
+func (d *Dir) discard(key journal.Key, dir string) error {
+	// Not for a caller's context: a fence must not become durable behind the back
+	// of somebody who has given up.
+	if err := d.Fence(d.ctx, key, 0); err != nil {
 		return fmt.Errorf("fence %s: %w", dir, err)
 	}
+	d.mu.Lock()
+	if s := d.mu.byKey[key]; s != nil {
+		delete(d.mu.logs, s.log)
+		delete(d.mu.byKey, key)
+	}
+	d.forgetPointsLocked(key)
+	d.mu.Unlock()
 	if err := d.forgetUnread(key); err != nil {
 		return err
 	}
-	d.mu.Lock()
-	d.forgetPointsLocked(key)
-	d.mu.Unlock()
 	fsys := d.o.Env.FS
 	trash := fmt.Sprintf("%s.%s%s", dir, NewUUID(d.o.Env.Rand), trashSuffix)
 	if err := fsys.Rename(dir, trash); err != nil {

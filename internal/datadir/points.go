@@ -147,12 +147,17 @@ func (d *Dir) storePoints() bool {
 	return false
 }
 
-// writeFailed judges a failed write of a small file: a full disk is no reason to
-// stop, anything else is.
+// writeFailed judges a failed write of a small file, of which the old content is
+// still there. A full disk, or a file that could not even be opened (no
+// descriptor is left), is no reason to stop; a failed write or sync is.
 func (d *Dir) writeFailed(what string, err error) {
 	if errors.Is(err, vfs.ErrNoSpace) {
 		d.o.Log.Warn("the disk is full; "+what+" will be written later", "dir", d.o.Dir, "error", err)
 		d.lookSoon()
+		return
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == "open" {
+		d.o.Log.Warn(what+" cannot be opened; they will be written later", "dir", d.o.Dir, "error", err)
 		return
 	}
 	d.stop(fmt.Errorf("write %s: %w", what, err))
