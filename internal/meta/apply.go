@@ -364,23 +364,19 @@ func (a *applier) note(id kafka.TopicID, index kafka.PartitionIndex) {
 // finish puts the changed topics into the maps. The order does not matter: every
 // topic is another key.
 func (a *applier) finish() error {
+	byID := make([]change[kafka.TopicID, *Topic], 0, len(a.topics))
 	for id, t := range a.topics {
-		if t == nil {
-			a.next.topicsByID = a.next.topicsByID.delete(id)
-			continue
-		}
-		if len(t.Partitions) == 0 {
+		if t != nil && len(t.Partitions) == 0 {
 			return fmt.Errorf("topic %s without partitions: %w", t.Name, errValue)
 		}
-		a.next.topicsByID = a.next.topicsByID.set(id, t)
+		byID = append(byID, change[kafka.TopicID, *Topic]{entry[kafka.TopicID, *Topic]{id, t}, t == nil})
 	}
+	byName := make([]change[string, *Topic], 0, len(a.names))
 	for name, t := range a.names {
-		if t == nil {
-			a.next.topics = a.next.topics.delete(name)
-		} else {
-			a.next.topics = a.next.topics.set(name, t)
-		}
+		byName = append(byName, change[string, *Topic]{entry[string, *Topic]{name, t}, t == nil})
 	}
+	a.next.topicsByID = a.next.topicsByID.with(byID)
+	a.next.topics = a.next.topics.with(byName)
 	return nil
 }
 

@@ -272,3 +272,19 @@ func BenchmarkImage_Snapshot(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkImage_Load applies a snapshot of many topics as one entry, as a start
+// does.
+func BenchmarkImage_Load(b *testing.B) {
+	for _, topics := range []int{1000, 10000, 60000} {
+		records := bigImage(b, topics, 1).Records()
+		b.Run(fmt.Sprint(topics), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := meta.Empty().Apply(1<<20, records); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -89,6 +89,70 @@ func (o ordered[K, V]) delete(key K) ordered[K, V] {
 	return ordered[K, V]{o.compare, chunks, o.size - 1}
 }
 
+// change sets a key, or deletes it where gone is true.
+type change[K, V any] struct {
+	entry[K, V]
+	gone bool
+}
+
+// chunkFill is how full a merge leaves the chunks, so that a few more keys do not
+// split every one of them.
+const chunkFill = chunkMax * 3 / 4
+
+// with returns the map after the changes, each to another key. It sorts changes.
+// A few are made one by one; many, as when a snapshot is loaded or a broker with
+// thousands of partitions restarts, in one pass over everything: one by one they
+// would copy the list of chunks each time.
+func (o ordered[K, V]) with(changes []change[K, V]) ordered[K, V] {
+	if len(changes) <= 1+len(o.chunks)/8 {
+		for _, c := range changes {
+			if c.gone {
+				o = o.delete(c.key)
+			} else {
+				o = o.set(c.key, c.value)
+			}
+		}
+		return o
+	}
+	slices.SortFunc(changes, func(a, b change[K, V]) int { return o.compare(a.key, b.key) })
+	out := ordered[K, V]{compare: o.compare}
+	for _, chunk := range o.chunks {
+		for _, e := range chunk {
+			for len(changes) > 0 && o.compare(changes[0].key, e.key) < 0 {
+				out.pushChange(changes[0])
+				changes = changes[1:]
+			}
+			if len(changes) > 0 && o.compare(changes[0].key, e.key) == 0 {
+				out.pushChange(changes[0])
+				changes = changes[1:]
+				continue
+			}
+			out.push(e)
+		}
+	}
+	for _, c := range changes {
+		out.pushChange(c)
+	}
+	return out
+}
+
+func (o *ordered[K, V]) pushChange(c change[K, V]) {
+	if !c.gone {
+		o.push(c.entry)
+	}
+}
+
+// push adds the largest key to a map that nobody else has yet.
+func (o *ordered[K, V]) push(e entry[K, V]) {
+	last := len(o.chunks) - 1
+	if last < 0 || len(o.chunks[last]) == chunkFill {
+		o.chunks = append(o.chunks, make([]entry[K, V], 0, chunkFill))
+		last++
+	}
+	o.chunks[last] = append(o.chunks[last], e)
+	o.size++
+}
+
 // values goes over the values in the order of their keys.
 func (o ordered[K, V]) values() iter.Seq[V] {
 	return func(yield func(V) bool) {

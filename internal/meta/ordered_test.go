@@ -22,6 +22,9 @@ func TestOrdered_IsASortedMap(t *testing.T) {
 		}
 		var pasts []past
 		for n := range rapid.IntRange(0, 600).Draw(t, "steps") {
+			if n%40 == 39 {
+				o = o.with(manyChanges(t, want, n))
+			}
 			key := rapid.IntRange(0, 300).Draw(t, "key")
 			if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
 				o = o.delete(key)
@@ -40,6 +43,20 @@ func TestOrdered_IsASortedMap(t *testing.T) {
 			}
 		}
 	})
+}
+
+// manyChanges draws changes of different keys, in any order, and makes them in want.
+func manyChanges(t *rapid.T, want map[int]int, value int) (out []change[int, int]) {
+	for key := range rapid.MapOfN(rapid.IntRange(-50, 350), rapid.Bool(), 0, 60).Draw(t, "many") {
+		gone := (key+value)%3 == 0
+		out = append(out, change[int, int]{entry[int, int]{key, value}, gone})
+		if gone {
+			delete(want, key)
+		} else {
+			want[key] = value
+		}
+	}
+	return out
 }
 
 func (o ordered[K, V]) check(want map[int]int) error {
