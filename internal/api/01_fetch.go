@@ -41,6 +41,10 @@ const fetchWaitMax = 5 * time.Minute
 // buffer is cheaper than two system calls.
 const copyBelow = 32 << 10
 
+// copyTotal bounds what is copied into one reply, so that a small request for
+// many small ranges does not make a large buffer.
+const copyTotal = 1 << 20
+
 // wantedPartition is one partition that a client asks for.
 type wantedPartition struct {
 	key              sessionKey
@@ -255,6 +259,7 @@ type building struct {
 	version int16
 	bytes   int // of records so far
 	left    int // of the reply's limit
+	copied  int // of bytes, the part that is in the buffer
 	errors  bool
 	entries int
 	topicAt int // where the count of the open topic's partitions stands
@@ -271,7 +276,7 @@ type replyMarks struct{ topicCount int }
 
 // enough reports whether the reply can be sent without waiting.
 func (b *building) enough(f *fetching) bool {
-	return b.bytes >= int(f.q.MinBytes) || b.errors || f.deadline.Equal(f.request.Received) || !f.hasPartitions()
+	return b.bytes >= min(int(f.q.MinBytes), f.limit()) || b.errors || f.deadline.Equal(f.request.Received) || !f.hasPartitions()
 }
 
 func (f *fetching) hasPartitions() bool {
@@ -281,13 +286,17 @@ func (f *fetching) hasPartitions() bool {
 	return len(f.q.Topics) > 0
 }
 
+// limit is the most record bytes that the reply may hold, its first batch apart.
+func (f *fetching) limit() int {
+	if f.q.MaxBytes > 0 {
+		return min(fetchBytesMax, int(f.q.MaxBytes))
+	}
+	return fetchBytesMax
+}
+
 // build reads every partition once and encodes what there is.
 func (f *fetching) build() *building {
-	limit := fetchBytesMax
-	if f.q.MaxBytes > 0 {
-		limit = min(limit, int(f.q.MaxBytes))
-	}
-	b := &building{reply: NewReply(&f.request), version: f.request.Header.Version, left: limit}
+	b := &building{reply: NewReply(&f.request), version: f.request.Header.Version, left: f.limit()}
 	b.head(f)
 	f.each(func(w wantedPartition, s *sessionPartition) {
 		part, code := f.find(w)
@@ -476,10 +485,11 @@ func (b *building) records(res partition.ReadResult) {
 	if n == 0 {
 		return
 	}
-	if n > copyBelow {
+	if n > copyBelow || b.copied+n > copyTotal {
 		b.reply.place(FilePart{Source: res.Range.Source, Position: res.Range.Position, Length: res.Range.Length})
 		return
 	}
+	b.copied += n
 	at := len(b.reply.buf)
 	b.reply.buf = append(b.reply.buf, make([]byte, n)...)
 	_, err := res.Range.Source.ReadAt(b.reply.buf[at:], res.Range.Position)

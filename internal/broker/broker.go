@@ -33,6 +33,7 @@ type Broker struct {
 	mu struct {
 		sync.Mutex
 		next    *meta.Image                // the newest image that is not reconciled yet
+		last    *meta.Image                // the newest image that is reconciled
 		changed map[kafka.TopicID]struct{} // topics that changed since the last reconciled one
 		all     bool                       // look at every topic: the first image, or a broker setting changed
 		done    kafka.Offset               // the image offset that is reconciled

@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -13,6 +14,7 @@ import (
 	"holdfast/internal/log"
 	"holdfast/internal/meta"
 	"holdfast/internal/partition"
+	"holdfast/internal/vfs"
 )
 
 // opensAtOnce bounds how many logs are opened side by side.
@@ -94,7 +96,7 @@ func (b *Broker) reconcile(ctx context.Context) {
 	b.table.Store(next) // deleted topics are gone before their logs are
 	b.deleteAll(ctx, removed)
 	b.openTopics(ctx, image, ids)
-	b.finishReconcile(image.Offset())
+	b.finishReconcile(image)
 }
 
 // resettle takes the dynamic broker settings over.
@@ -119,8 +121,36 @@ func (b *Broker) removeTopics(next *table, image *meta.Image, ids []kafka.TopicI
 			delete(next.byName, t.name)
 		}
 		removed = append(removed, t)
+		b.forgetFailures(t)
 	}
 	return removed
+}
+
+// forgetFailures drops what was noted about the logs of a deleted topic.
+func (b *Broker) forgetFailures(t *topic) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range t.partitions {
+		delete(b.mu.failed, kafka.TopicIDPartition{TopicID: t.id, Partition: kafka.PartitionIndex(i)})
+	}
+}
+
+// retryOpens looks again at the topics with a log that did not open because the
+// disk was full. Any other reason stays until somebody looks: a sync that failed
+// must never be tried again.
+func (b *Broker) retryOpens(ctx context.Context) {
+	b.mu.Lock()
+	for id, err := range b.mu.failed {
+		if !errors.Is(err, vfs.ErrNoSpace) {
+			continue
+		}
+		b.mu.changed[id.TopicID] = struct{}{}
+		if b.mu.next == nil {
+			b.mu.next = b.mu.last
+		}
+	}
+	b.mu.Unlock()
+	b.reconcile(ctx)
 }
 
 func (b *Broker) deleteAll(ctx context.Context, topics []*topic) {
@@ -231,9 +261,10 @@ func (b *Broker) publish(made []*topic) {
 	b.table.Store(next)
 }
 
-func (b *Broker) finishReconcile(offset kafka.Offset) {
+func (b *Broker) finishReconcile(image *meta.Image) {
 	b.mu.Lock()
-	b.mu.done = max(b.mu.done, offset)
+	b.mu.last = image
+	b.mu.done = max(b.mu.done, image.Offset())
 	rest := b.mu.waiting[:0]
 	for _, w := range b.mu.waiting {
 		if w.offset <= b.mu.done {

@@ -10,17 +10,26 @@ import (
 // upkeepFirst is how soon after the start the first upkeep runs.
 const upkeepFirst = 30 * time.Second
 
+// retryEvery is how often logs are tried again that a full disk kept from
+// opening.
+const retryEvery = time.Second
+
 // Run reconciles metadata and looks after the logs until ctx ends.
 func (b *Broker) Run(ctx context.Context) {
 	every := b.Settings().RetentionCheckInterval
 	t := b.o.Env.Clock.NewTimer(min(upkeepFirst, every))
 	defer t.Stop()
+	retry := b.o.Env.Clock.NewTimer(retryEvery)
+	defer retry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-b.kick:
 			b.reconcile(ctx)
+		case <-retry.C():
+			b.retryOpens(ctx)
+			retry.Reset(retryEvery)
 		case <-t.C():
 			b.upkeep(ctx)
 			t.Reset(every)

@@ -44,6 +44,7 @@ type Node struct {
 	api     *api.API
 	server  *server.Server
 	admin   *admin.Server
+	doors   []server.Listener
 	bound   []Bound
 	adminAt string
 	ready   atomic.Bool
@@ -86,8 +87,7 @@ func (n *Node) start(ctx, background context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := n.listen()
-	if err != nil {
+	if err := n.listen(); err != nil {
 		return err
 	}
 	id := n.dir.Identity()
@@ -106,7 +106,7 @@ func (n *Node) start(ctx, background context.Context) error {
 	n.broker.Start(ctx, n.quorum.Image())
 	n.dir.Settle()
 	n.group.Go(func() { n.broker.Run(background) })
-	n.openDoors(listeners, epoch)
+	n.openDoors(epoch)
 	return nil
 }
 
@@ -123,19 +123,16 @@ func clusterID(text string) (kafka.ClusterID, error) {
 
 // listen binds every listener before anything long happens, so that a port in
 // use is told at once. Nobody is accepted before the broker can answer.
-func (n *Node) listen() (all []server.Listener, err error) {
+func (n *Node) listen() error {
 	for _, l := range n.o.Config.Listeners {
 		nl, err := n.o.Env.Net.Listen(l.Bind.String())
 		if err != nil {
-			for _, open := range all {
-				_ = open.Listener.Close()
-			}
-			return nil, fmt.Errorf("listen on %s: %w", l, err)
+			return fmt.Errorf("listen on %s: %w", l, err)
 		}
-		all = append(all, server.Listener{Name: l.Name, Listener: nl})
+		n.doors = append(n.doors, server.Listener{Name: l.Name, Listener: nl})
 		n.bound = append(n.bound, Bound{Name: l.Name, Address: nl.Addr().String(), Advertised: advertise(l, nl.Addr())})
 	}
-	return all, nil
+	return nil
 }
 
 // advertise fills in the port when the listener was told to take any.
@@ -165,11 +162,11 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 	return reply.BrokerEpoch, nil
 }
 
-func (n *Node) openDoors(listeners []server.Listener, epoch kafka.BrokerEpoch) {
+func (n *Node) openDoors(epoch kafka.BrokerEpoch) {
 	id := n.dir.Identity()
 	n.api = api.New(api.Options{Broker: n.broker, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
 	n.server = server.New(server.Options{Handler: n.api, Clock: n.o.Env.Clock, Limits: n.limits(), Log: n.o.Log})
-	for _, l := range listeners {
+	for _, l := range n.doors {
 		n.server.Serve(l)
 	}
 	n.ready.Store(true)
@@ -229,6 +226,10 @@ func (n *Node) shutdown(ctx context.Context) error {
 	n.ready.Store(false)
 	if n.server != nil {
 		n.server.Stop(ctx)
+	} else { // the start failed before anybody accepted
+		for _, l := range n.doors {
+			_ = l.Listener.Close()
+		}
 	}
 	n.cancel()
 	n.group.Wait()

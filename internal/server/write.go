@@ -36,13 +36,12 @@ func (c *conn) writeAll(replies []*api.Reply) bool {
 		sent += r.Seal()
 		if r.Plain() {
 			plain = append(plain, r.Bytes())
-		} else if err := c.writeParts(r); err != nil {
-			alive = false
+			continue
 		}
+		alive = c.writePlain(plain) == nil && c.writeParts(r) == nil
+		plain = nil
 	}
-	if alive && len(plain) > 0 {
-		alive = c.writePlain(plain) == nil
-	}
+	alive = alive && c.writePlain(plain) == nil
 	c.s.stats.BytesOut.Add(sent)
 	for _, r := range replies {
 		r.Release()
@@ -53,12 +52,14 @@ func (c *conn) writeAll(replies []*api.Reply) bool {
 	return alive
 }
 
-func (c *conn) writePlain(b net.Buffers) error {
-	if len(b) == 1 {
-		_, err := c.nc.Write(b[0])
-		return err
+func (c *conn) writePlain(b net.Buffers) (err error) {
+	switch len(b) {
+	case 0:
+	case 1:
+		_, err = c.nc.Write(b[0])
+	default:
+		_, err = b.WriteTo(c.nc)
 	}
-	_, err := b.WriteTo(c.nc)
 	return err
 }
 
