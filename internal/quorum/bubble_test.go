@@ -126,7 +126,7 @@ func TestBubble_IdleMemberWritesDownWhatIsDurable(t *testing.T) {
 		if _, err := q.Submit(t.Context(), register(1)); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * witnessTicks * tickInterval)
+		g.Clock.Sleep(2 * witnessTicks * tickInterval)
 		after := env.NewTest(2)
 		after.Disk = g.Disk.CrashClone(vfs.CrashOptions{Kind: vfs.CrashDrop})
 		after.FS = after.Disk
