@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
+	"holdfast/internal/vfs"
 )
 
 // apply takes one committed entry into the image and tells everybody.
@@ -130,16 +131,28 @@ func (c *core) applyMembership(x *pb.Entry) error {
 const (
 	snapshotEveryBytes   = 4 << 20
 	snapshotEveryEntries = 10_000
+	snapshotTicks        = 50 // after one that a full disk prevented
 )
 
 func (c *core) maybeSnapshot() error {
 	applied := uint64(c.image.Offset())
 	behind := applied - c.store.snapIndex
 	large := c.store.bytes >= max(snapshotEveryBytes, len(c.store.snapBytes))
-	if behind == 0 || !large && behind < snapshotEveryEntries {
+	if behind == 0 || !large && behind < snapshotEveryEntries || c.ticks < c.snapshotAt {
 		return nil
 	}
-	return c.takeSnapshot()
+	return c.trySnapshot()
+}
+
+// trySnapshot is takeSnapshot, and without disk space nothing: the entries stay.
+func (c *core) trySnapshot() error {
+	err := c.takeSnapshot()
+	if errors.Is(err, vfs.ErrNoSpace) {
+		c.snapshotAt = c.ticks + snapshotTicks
+		c.o.Log.Warn("no disk space for a metadata snapshot; the entries stay", "error", err)
+		return nil
+	}
+	return err
 }
 
 // takeSnapshot makes the present image durable and lets go of what it covers.

@@ -38,6 +38,12 @@ type core struct {
 	subscribers []func(meta.Delta, *meta.Image)
 	publish     func(*meta.Image) // before the subscribers hear of it
 	ticks       uint64
+
+	// stalled is what the library asked for and a full disk keeps from being done;
+	// nil: nothing. Every drain goes on with it.
+	stalled *raft.Ready
+	// snapshotAt is the tick from which a snapshot may be tried again.
+	snapshotAt uint64
 }
 
 // openCore opens the storage and starts the library on it.
@@ -114,16 +120,41 @@ func snapshotStatus(raftID uint64, arrived bool) *pb.Message {
 // safety rests on: vote, entries and snapshot are durable before messages that
 // speak of them leave, and before anything is applied.
 func (c *core) drain() error {
-	for c.node.HasReady() {
-		rd := c.node.Ready()
-		if err := c.handle(&rd); err != nil {
+	for c.stalled != nil || c.node.HasReady() {
+		rd := c.stalled
+		if rd == nil {
+			next := c.node.Ready()
+			rd = &next
+		}
+		err := c.handle(rd)
+		if errors.Is(err, errStalled) {
+			c.stall(rd, err)
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		c.node.Advance(rd)
+		if c.stalled != nil {
+			c.stalled = nil
+			c.o.Log.Info("the metadata log goes on: there is disk space again")
+		}
+		c.node.Advance(*rd)
 	}
 	return c.maybeSnapshot()
 }
 
+// stall keeps what a full disk does not let happen. Nothing is sent, decided or
+// applied until the entries are written; where there are other voters, they stop
+// hearing of this one.
+func (c *core) stall(rd *raft.Ready, err error) {
+	if c.stalled == nil {
+		c.o.Log.Warn("the metadata log waits for disk space", "error", err)
+	}
+	c.stalled = rd
+}
+
+// handle does what rd asks for. After errStalled what is done has gone from rd, and
+// handle can be called with it again.
 func (c *core) handle(rd *raft.Ready) error {
 	if rd.SoftState != nil {
 		c.noteRole(rd.SoftState)
@@ -137,9 +168,12 @@ func (c *core) handle(rd *raft.Ready) error {
 		if err := c.install(rd.Snapshot); err != nil {
 			return err
 		}
+		rd.Snapshot = nil
 	}
 	if len(rd.Entries) > 0 {
-		if err := c.store.append(rd.Entries); err != nil {
+		n, err := c.store.append(rd.Entries)
+		rd.Entries = rd.Entries[n:]
+		if err != nil {
 			return err
 		}
 	}
@@ -190,7 +224,7 @@ func (c *core) close(failed bool) error {
 	c.failWaiting(ErrClosed)
 	var err error
 	if !failed && c.store.bytes >= closingSnapshotBytes && uint64(c.image.Offset()) > c.store.snapIndex {
-		err = c.takeSnapshot()
+		err = c.trySnapshot()
 	}
 	err = errors.Join(err, c.store.close(failed || err != nil))
 	if r := c.store.reserve.close(); err == nil {

@@ -71,5 +71,6 @@ var (
 	errMagic    = errors.New("not a file of this kind")
 	errSize     = errors.New("wrong size")
 	errValue    = errors.New("impossible value")
+	errStalled  = errors.New("no disk space for an entry")
 	errMissing  = errors.New("missing, although metadata was written here")
 )

@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
+	"holdfast/internal/vfs"
 )
 
 // submission is one command on its way. reply and err are set before done is
@@ -38,31 +39,37 @@ func (c *core) accepts() bool { return c.tip != nil || !c.leading && c.leader !=
 // leave. Their entries go to the disk together with the next drain. The library
 // has nothing left to do when it is called.
 func (c *core) propose(batch []*submission) {
+	room := c.store.reserve.room()
 	for _, s := range batch {
-		if c.tip == nil {
+		switch {
+		case c.tip == nil:
 			s.answer(controller.Reply{}, &NotLeaderError{Leader: c.leaderNode()})
-			continue
-		}
-		if !c.store.reserve.admits() {
+		case c.stalled != nil:
 			s.answer(controller.Reply{}, ErrNoSpace)
-			continue
+		default:
+			room -= c.proposeOne(s, room)
 		}
-		c.proposeOne(s)
 	}
 }
 
-func (c *core) proposeOne(s *submission) {
+// proposeOne returns how much of the room its entry takes.
+func (c *core) proposeOne(s *submission, room int64) (taken int64) {
 	records, reply, err := controller.Decide(c.tip, c.inputs(), s.command)
 	if err != nil || len(records) == 0 {
 		s.reply, s.err = reply, err
 		c.waitFor(uint64(c.tip.Offset()), s)
-		return
+		return 0
 	}
 	data := meta.AppendRecords(nil, records)
 	if len(data) > entryBytesMax {
 		s.answer(controller.Reply{}, &controller.Error{Code: kafka.ErrPolicyViolation,
 			Message: fmt.Sprintf("the change takes %d bytes of metadata, at most %d at once", len(data), entryBytesMax)})
-		return
+		return 0
+	}
+	taken = int64(len(data)) + vfs.BlockSize
+	if taken > room {
+		s.answer(controller.Reply{}, ErrNoSpace)
+		return 0
 	}
 	// Proposals of a leader get consecutive indexes, and nothing else was
 	// proposed since the last drain.
@@ -70,16 +77,17 @@ func (c *core) proposeOne(s *submission) {
 	tip, delta, err := c.tip.Apply(kafka.Offset(index), records)
 	if err != nil {
 		s.answer(controller.Reply{}, fmt.Errorf("decide: %w", err))
-		return
+		return 0
 	}
 	if err := c.node.Propose(data); err != nil {
 		s.answer(controller.Reply{}, fmt.Errorf("propose: %w", err))
-		return
+		return 0
 	}
 	c.tip = tip
 	c.proposed = append(c.proposed, outcome{data, tip, delta})
 	s.reply = reply.At(kafka.Offset(index))
 	c.waitFor(index, s)
+	return taken
 }
 
 // outcome is what an entry makes of the image before it.

@@ -11,8 +11,8 @@ const (
 	// reserveBytes are set aside for metadata, so that topics can still be deleted
 	// and settings changed on a disk that data has filled.
 	reserveBytes = 8 << 20
-	// proposalBytesMin must be free for a command where the reserve is used up.
-	proposalBytesMin = 1 << 20
+	// marginBytes stay free of new entries, for what is written besides them.
+	marginBytes = 1 << 20
 )
 
 // reserve is a file that occupies space until metadata needs it. A file system
@@ -63,13 +63,17 @@ func (r *reserve) release() error {
 	return errors.Join(err, r.fsys.Remove(r.name))
 }
 
-// admits reports whether a command may be decided: its entry will find space.
-func (r *reserve) admits() bool {
+// room is how many bytes may be written now, the reserve included. Others write
+// to the same disk: it is a measurement, not a promise.
+func (r *reserve) room() int64 {
+	room := int64(-marginBytes)
 	if r.file != nil {
-		return true
+		room += reserveBytes
 	}
-	free, _, err := r.fsys.Space(r.dir)
-	return err == nil && free >= proposalBytesMin
+	if free, _, err := r.fsys.Space(r.dir); err == nil {
+		room += free
+	}
+	return room
 }
 
 func (r *reserve) close() error {

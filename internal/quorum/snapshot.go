@@ -159,7 +159,11 @@ func readSnapshot(fsys vfs.FS, name string) (snapshot, error) {
 func writeSnapshot(fsys vfs.FS, dir string, s snapshot, encoded []byte) error {
 	name := snapshotName(s.index, s.term)
 	if err := vfs.WriteFile(fsys, path.Join(dir, name), encoded); err != nil {
-		return fmt.Errorf("write metadata snapshot: %w", err)
+		err = fmt.Errorf("write metadata snapshot: %w", err)
+		if errors.Is(err, vfs.ErrNoSpace) { // what was written of it takes space
+			return errors.Join(err, fsys.Remove(path.Join(dir, name+".tmp")))
+		}
+		return err
 	}
 	names, err := snapshotFiles(fsys, dir)
 	if err != nil {

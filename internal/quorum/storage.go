@@ -129,32 +129,38 @@ func (s *storage) saveWitness() error {
 }
 
 // append makes entries durable, in the place of those that they conflict with.
-func (s *storage) append(entries []*pb.Entry) error {
+// After errStalled the first n of them are, and the others can be appended later.
+func (s *storage) append(entries []*pb.Entry) (n int, err error) {
 	from := entries[0].GetIndex()
 	invariant.Check(from > s.snapIndex && from <= s.last()+1, "append entry %d to [%d, %d]", from, s.first, s.last())
 	if from <= s.last() || uint64(s.disk.l.LastEpoch()) > entries[0].GetTerm() && s.disk.l.LastEpoch() != kafka.NoLeaderEpoch {
 		// Without entries to cut, a crash in the middle of an earlier cut has left
 		// their terms behind.
 		if err := s.cut(from); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	for len(entries) > 0 {
-		n, err := s.disk.append(entries)
-		for _, x := range entries[:n] {
+	for n < len(entries) {
+		k, err := s.disk.append(entries[n:])
+		for _, x := range entries[n : n+k] {
 			s.entries = append(s.entries, x)
 			s.bytes += len(x.GetData())
 		}
-		entries = entries[n:]
+		n += k
+		if k > 0 {
+			s.durable, s.witness = s.disk.l.End(), true
+		}
 		if errors.Is(err, log.ErrNoSpace) && s.reserve.release() == nil {
 			continue
 		}
+		if errors.Is(err, log.ErrNoSpace) {
+			return n, fmt.Errorf("append to metadata log: %w: %w", errStalled, err)
+		}
 		if err != nil {
-			return fmt.Errorf("append to metadata log: %w", err)
+			return n, fmt.Errorf("append to metadata log: %w", err)
 		}
 	}
-	s.durable, s.witness = s.disk.l.End(), true
-	return nil
+	return n, nil
 }
 
 // cut takes back entries that were never committed. The vote file says first that
@@ -226,7 +232,10 @@ func (s *storage) trim(keep uint64) error {
 
 func (s *storage) writeSnapshot(snap snapshot, encoded []byte) error {
 	err := writeSnapshot(s.fsys, s.dir, snap, encoded)
-	if errors.Is(err, vfs.ErrNoSpace) && s.reserve.release() == nil {
+	// The reserve is for entries first: it is not given away for a snapshot that
+	// does not fit even so.
+	fits := s.reserve.room() >= int64(len(encoded))
+	if errors.Is(err, vfs.ErrNoSpace) && fits && s.reserve.release() == nil {
 		err = writeSnapshot(s.fsys, s.dir, snap, encoded)
 	}
 	return err
