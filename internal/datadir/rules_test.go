@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/internal/bin"
 	"holdfast/internal/env"
 	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
@@ -601,4 +602,33 @@ func TestSettle_PutsAsideLaterOnAFullDisk(t *testing.T) {
 	if u := f.d.Usage(); u.Used != 0 {
 		t.Errorf("%d bytes of the ring are kept", u.Used)
 	}
+}
+
+// While the disk stands still a group grows with what was appended, not with how
+// often.
+func TestSubmit_JoinsSmallExtents(t *testing.T) {
+	f := newFixture(t)
+	f.must(f.d.Close())
+	f.o.noPayload = true
+	f.open()
+	mine := f.d.mu.fill // nobody wakes the flusher, so that it is not taken
+	for n := range 60 {
+		span, data := f.spanFor(0, n, 200)
+		e := journal.Entry{Kind: journal.Data, Key: f.logs[0].Key(), Base: span.Base, End: span.End, Position: span.Position, Length: span.Length, Checksum: bin.CRC32C(data)}
+		f.d.mu.Lock()
+		f.d.addLocked(mine.slotOf(f.d.mu.logs[f.logs[0]]), f.told[0], &span, &e, data)
+		f.d.mu.Unlock()
+		f.told[0].bytes = append(f.told[0].bytes, data...)
+		f.told[0].ends, f.told[0].sizes = append(f.told[0].ends, span.End), append(f.told[0].sizes, len(f.told[0].bytes))
+	}
+	if n := len(mine.slots[0].later); n != 1 {
+		t.Errorf("%d extents, want one", n)
+	}
+	f.barrier()
+	f.crash(3) // recovery compares the checksum
+	f.verify(0)
+	if f.told[0].durable != 60 {
+		t.Errorf("durable up to %d", f.told[0].durable)
+	}
+	f.must(f.d.Close())
 }

@@ -135,8 +135,29 @@ func (d *Dir) addLocked(s *slot, target Flushable, span *log.Span, e *journal.En
 		return
 	}
 	e.Kind = journal.Extent
+	if s.joinLocked(span, e, data) {
+		return
+	}
 	span.Segment.Retain()
 	s.later = append(s.later, laterEntry{segment: span.Segment, entry: *e})
+}
+
+// joinLocked makes a small extent a part of the one before where it follows it.
+// A group whose disk stands still then grows with large spans only, which are
+// few. The checksum is carried on under the lock, so that large ones stay apart.
+func (s *slot) joinLocked(span *log.Span, e *journal.Entry, data []byte) bool {
+	n := len(s.later)
+	if n == 0 || e.Length > directPerLog || s.later[n-1].segment != span.Segment {
+		return false
+	}
+	last := &s.later[n-1].entry
+	if last.Position+last.Length != e.Position || last.End != e.Base {
+		return false
+	}
+	last.Checksum = bin.UpdateCRC32C(last.Checksum, data)
+	last.Length += e.Length
+	last.End, last.LeaderEpoch, last.HighWatermark = e.End, e.LeaderEpoch, max(last.HighWatermark, e.HighWatermark)
+	return true
 }
 
 func (d *Dir) wakeFlusher() {
