@@ -41,11 +41,7 @@ type Span struct {
 // as it was; after any other the log is offline. Append does not wait for the
 // disk; nothing of data is kept.
 func (l *Log) Append(data []byte, headers []record.Header, now kafka.Timestamp) (Span, error) {
-	l.checkAppend(data, headers)
-	if err := l.usable(); err != nil {
-		return Span{}, err
-	}
-	s, err := l.room(int64(len(data)), headers, now)
+	s, err := l.place(data, headers, now)
 	if err != nil {
 		return Span{}, err
 	}
@@ -63,43 +59,53 @@ func (l *Log) Append(data []byte, headers []record.Header, now kafka.Timestamp) 
 	return Span{Segment: s, Position: at, Length: int64(len(data)), Base: headers[0].BaseOffset, End: last.End(), Epoch: last.LeaderEpoch}, nil
 }
 
-// checkAppend panics over what only a bug can ask for.
-func (l *Log) checkAppend(data []byte, headers []record.Header) {
-	invariant.Check(len(headers) > 0, "append of no batches to %s", l.dir)
+// place returns the segment that the batches go to, a new one where the active
+// one has no room for them.
+func (l *Log) place(data []byte, headers []record.Header, now kafka.Timestamp) (*Segment, error) {
+	size, c := int64(len(data)), l.config.Load()
 	l.mu.Lock()
 	end, epoch := l.mu.end, l.mu.epochs.latest()
+	err := l.usableLocked()
+	s := l.activeLocked()
+	full := s.size > 0 && len(headers) > 0 && s.fullLocked(c, size, headers[len(headers)-1].End(), now)
 	l.mu.Unlock()
-	size := 0
-	for i := range headers {
-		h := &headers[i]
-		if h.BaseOffset != end || h.LeaderEpoch < epoch {
-			invariant.Check(false, "append to %s: batch %d has offset %d and epoch %d, want %d and %d or more",
-				l.dir, i, h.BaseOffset, h.LeaderEpoch, end, epoch)
-		}
-		end, epoch = h.End(), h.LeaderEpoch
-		size += h.Size()
+	l.checkAppend(size, headers, end, epoch)
+	if err != nil {
+		return nil, err
 	}
-	invariant.Check(size == len(data), "append to %s: headers of %d bytes for %d", l.dir, size, len(data))
-}
-
-// room returns the segment that the batches go to, a new one where the active
-// one has no room for them.
-func (l *Log) room(size int64, headers []record.Header, now kafka.Timestamp) (*Segment, error) {
-	c := l.config.Load()
 	if size > c.SegmentBytes {
 		return nil, fmt.Errorf("append %d bytes to %s, where segment.bytes is %d: %w", size, l.dir, c.SegmentBytes, ErrTooLarge)
 	}
-	l.mu.Lock()
-	s := l.activeLocked()
-	full := s.size > 0 && s.fullLocked(c, size, headers[len(headers)-1].End(), now)
-	l.mu.Unlock()
 	if !full {
 		return s, nil
 	}
 	if err := l.roll(); err != nil {
+		// A segment that is larger than it should be is better than an append that
+		// fails for want of a file descriptor.
+		if harmless(err) && s.position.size+size <= segmentBytesMax && headers[len(headers)-1].End()-1-s.base <= math.MaxInt32 {
+			return s, nil
+		}
 		return nil, err
 	}
 	return l.active(), nil
+}
+
+// checkAppend panics over what only a bug can ask for. It calls Check only to
+// fail, because arguments of a call cost an allocation.
+func (l *Log) checkAppend(want int64, headers []record.Header, end kafka.Offset, epoch kafka.LeaderEpoch) {
+	size := int64(0)
+	for i := range headers {
+		h := &headers[i]
+		if h.BaseOffset != end || h.LeaderEpoch < epoch {
+			invariant.Unreachable("append to %s: batch %d has offset %d and epoch %d, want %d and %d or more",
+				l.dir, i, h.BaseOffset, h.LeaderEpoch, end, epoch)
+		}
+		end, epoch = h.End(), h.LeaderEpoch
+		size += int64(h.Size())
+	}
+	if size != want || len(headers) == 0 {
+		invariant.Unreachable("append to %s: %d headers of %d bytes for %d", l.dir, len(headers), size, want)
+	}
 }
 
 // fullLocked reports whether an append of size bytes up to end must go to the
@@ -232,7 +238,7 @@ func (l *Log) roll() error {
 	next := newSegment(l, end)
 	next.indexLoaded = true
 	if err := next.openForWriting(true); err != nil {
-		if !errors.Is(err, vfs.ErrNoSpace) {
+		if !harmless(err) {
 			l.fail(err)
 		}
 		return fmt.Errorf("roll log %s: %w", l.dir, err)

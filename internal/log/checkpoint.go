@@ -35,8 +35,9 @@ type snapshot struct {
 // A caller that calls it again has stored the recovery point of the call before,
 // or will never use it.
 //
-// It waits for the disk, without any lock that Append or Read needs. An error is
-// final, but for ErrNoSpace.
+// It waits for the disk, without any lock that Append or Read needs. After an
+// error the log is offline (Err), unless it was a full disk or a file that could
+// not be opened; then the call may be repeated.
 func (l *Log) Checkpoint() (kafka.Offset, error) {
 	l.takeTurn()
 	defer l.endTurn()
@@ -50,7 +51,7 @@ func (l *Log) checkpoint(closing bool) (kafka.Offset, error) {
 	p := l.capture()
 	err := l.store(p, closing)
 	if err != nil {
-		if !errors.Is(err, ErrNoSpace) {
+		if !harmless(err) {
 			l.fail(err)
 		}
 		return 0, fmt.Errorf("checkpoint log %s: %w", l.dir, err)
@@ -271,6 +272,7 @@ func (l *Log) seal(s *Segment, all epochs) error {
 	l.mu.Lock()
 	s.sealed = true
 	l.mu.Unlock()
+	s.complete.Store(true)
 	return nil
 }
 

@@ -127,7 +127,12 @@ func (l *Log) checkBlock(s *Segment, i int, size int64) error {
 	}
 	if side == nil {
 		var err error
-		if side, err = readSidecar(l.fsys, l.dir, s.base); err != nil {
+		side, err = readSidecar(l.fsys, l.dir, s.base)
+		if _, bad := errors.AsType[*CorruptionError](err); bad || errors.Is(err, fs.ErrNotExist) {
+			l.forgetSidecar(s) // rot of the sidecar is not rot of the segment
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("check segment %s: %w", s.name, err)
 		}
 	}
@@ -148,6 +153,23 @@ func (l *Log) checkBlock(s *Segment, i int, size int64) error {
 		s.rotten = c
 	}
 	return err
+}
+
+// forgetSidecar lets s be read as a segment without one is: consumers verify the
+// batches' own checksums, and Check reports the sidecar.
+func (l *Log) forgetSidecar(s *Segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.checked, s.side = nil, nil
+}
+
+// outdated turns an error about a segment that was deleted or cut away meanwhile
+// into the answer for offsets that are not there.
+func outdated(s *Segment, err error) error {
+	if err == nil || !s.gone.Load() {
+		return err
+	}
+	return fmt.Errorf("read segment %s, which is being deleted: %w", s.name, ErrOffsetOutOfRange)
 }
 
 // Scrub compares every byte of the oldest closed segment at or above from with
@@ -174,7 +196,7 @@ func (l *Log) Scrub(from kafka.Offset) (next kafka.Offset, err error) {
 	l.mu.Unlock()
 	defer s.Release()
 	for i := 0; int64(i)*BlockSize < size; i++ {
-		if err := l.checkBlock(s, i, size); err != nil {
+		if err := l.checkBlock(s, i, size); err != nil && !s.gone.Load() {
 			return end, err
 		}
 	}

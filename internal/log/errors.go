@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/vfs"
@@ -61,6 +62,18 @@ func (e *CorruptionError) Error() string {
 
 // Unwrap gives the cause.
 func (e *CorruptionError) Unwrap() error { return e.Cause }
+
+// harmless reports whether an operation that failed with err can be tried again:
+// the file system was full, or a file could not be opened (no descriptor left, for
+// one), which changes nothing. After a failed write, sync or rename nobody knows
+// what is on the disk.
+func harmless(err error) bool {
+	if errors.Is(err, ErrNoSpace) {
+		return true
+	}
+	path, ok := errors.AsType[*fs.PathError](err)
+	return ok && path.Op == "open"
+}
 
 func corrupt(file string, position int64, cause error, format string, args ...any) *CorruptionError {
 	return &CorruptionError{File: file, Position: position, Offset: kafka.NoOffset,

@@ -113,6 +113,7 @@ type Log struct {
 		sinceWindow int64
 		recent      recentBatches
 		cursors     readCursors
+		cuts        int // how often the log was cut: what a reader found before is void
 		dying       []dyingFile
 		failed      error
 		closed      bool

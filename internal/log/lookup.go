@@ -76,6 +76,7 @@ func (l *Log) eachSegment(upTo kafka.Offset, fn func(lookup) (bool, error)) erro
 	for _, k := range seen {
 		if more && err == nil {
 			more, err = fn(k)
+			err = outdated(k.s, err)
 		}
 		k.s.Release()
 	}

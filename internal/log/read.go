@@ -30,6 +30,7 @@ type reading struct {
 	size  int64        // of the segment
 	end   kafka.Offset // of the segment
 	index []indexEntry
+	cuts  int // of the log, when it began
 }
 
 // Read returns the whole batches of one segment in [the batch that holds from,
@@ -41,21 +42,42 @@ type reading struct {
 // from below Start or above End is ErrOffsetOutOfRange. *CorruptionError: stored
 // bytes are wrong; they are not returned.
 func (l *Log) Read(from, upTo kafka.Offset, maxBytes int, minOne bool) (Range, error) {
+	for {
+		rng, again, err := l.tryRead(from, upTo, maxBytes, minOne)
+		if !again {
+			return rng, err
+		}
+	}
+}
+
+// tryRead is one attempt of Read. again says that the log was cut underneath it,
+// so that what it found to be wrong means nothing; cuts are rare, so that Read
+// ends.
+func (l *Log) tryRead(from, upTo kafka.Offset, maxBytes int, minOne bool) (rng Range, again bool, err error) {
 	empty := Range{Base: from, End: from}
 	r, err := l.beginRead(from, upTo)
 	if err != nil || r.s == nil {
-		return empty, err
+		return empty, false, err
 	}
-	rng, err := r.read(int64(max(maxBytes, 0)), minOne)
+	rng, err = r.read(int64(max(maxBytes, 0)), minOne)
 	if err == nil && rng.Length > 0 {
 		err = l.checkRead(r.s, rng)
 	}
 	if err != nil || rng.Length == 0 {
+		again = err != nil && r.outlived()
+		err = outdated(r.s, err)
 		r.s.Release()
-		return empty, err
+		return empty, again, err
 	}
 	rng.Source = r.s
-	return rng, nil
+	return rng, false, nil
+}
+
+// outlived reports whether the log was cut since the read began.
+func (r *reading) outlived() bool {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	return r.l.mu.cuts != r.cuts
 }
 
 // beginRead picks the segment and retains it, in the same moment in which it
@@ -75,7 +97,7 @@ func (l *Log) beginRead(from, upTo kafka.Offset) (reading, error) {
 	}
 	s := floorSegment(l.mu.segments, from)
 	s.Retain()
-	return reading{l: l, s: s, from: from, bound: bound, size: s.size, end: s.end, index: s.index}, nil
+	return reading{l: l, s: s, from: from, bound: bound, size: s.size, end: s.end, index: s.index, cuts: l.mu.cuts}, nil
 }
 
 // floorSegment is the segment that holds offset, which is not below the first.
@@ -107,15 +129,18 @@ func (r *reading) read(maxBytes int64, minOne bool) (Range, error) {
 	} else if rng, err = r.cut(start, base, stop, maxBytes, minOne); err != nil {
 		return rng, err
 	}
-	r.l.remember(place{offset: rng.End, base: r.s.base, position: rng.Position + rng.Length})
+	r.remember(place{offset: rng.End, base: r.s.base, position: rng.Position + rng.Length})
 	return rng, nil
 }
 
-// remember notes where a read ended.
-func (l *Log) remember(p place) {
-	l.mu.Lock()
-	l.mu.cursors.add(p)
-	l.mu.Unlock()
+// remember notes where the read ended, unless the log was cut since it began:
+// the place would be one of bytes that are gone.
+func (r *reading) remember(p place) {
+	r.l.mu.Lock()
+	if r.l.mu.cuts == r.cuts {
+		r.l.mu.cursors.add(p)
+	}
+	r.l.mu.Unlock()
 }
 
 // first finds the batch that holds from: its position and its base offset.

@@ -142,9 +142,9 @@ func (l *Log) raiseStartLocked(start kafka.Offset) {
 	l.mu.epochs = l.mu.epochs.cutPrefix(l.mu.start)
 }
 
-// broken takes the log offline after an error that is not about space.
+// broken takes the log offline after an error that cannot be tried again.
 func (l *Log) broken(err error) error {
-	if !errors.Is(err, ErrNoSpace) {
+	if !harmless(err) {
 		l.fail(err)
 	}
 	return fmt.Errorf("log %s: %w", l.dir, err)
@@ -156,10 +156,9 @@ func (l *Log) broken(err error) error {
 func (l *Log) bury(s *Segment, due kafka.Timestamp) error {
 	s.gone.Store(true)
 	if s.holders.Load() > 0 {
-		if _, err := s.open(); err != nil {
-			return err
+		if _, err := s.open(); err == nil { // else the holder's read fails
+			s.done()
 		}
-		s.done()
 	}
 	for _, suffix := range segmentSuffixes {
 		name := filePath(l.dir, s.base, suffix)

@@ -26,6 +26,7 @@ type Segment struct {
 
 	holders  atomic.Int32 // Retain minus Release
 	entered  atomic.Bool  // the directory entry is durable
+	complete atomic.Bool  // closed, and synced as a whole
 	gone     atomic.Bool  // deleted or cut away as a whole
 	used     atomic.Bool  // read since the last checkpoint; keeps the file open
 	position writePosition
@@ -101,6 +102,9 @@ func (s *Segment) Name() string { return s.name }
 // segment that was deleted there is nothing left to make durable. It may be called
 // concurrently with everything else.
 func (s *Segment) SyncData() error {
+	if s.complete.Load() {
+		return nil
+	}
 	f, err := s.open()
 	if s.gone.Load() {
 		if err == nil {
@@ -141,7 +145,9 @@ func (s *Segment) Retain() { s.holders.Add(1) }
 // Release lets go. The holder must not touch the segment afterwards.
 func (s *Segment) Release() {
 	left := s.holders.Add(-1)
-	invariant.Check(left >= 0, "segment %s released more often than retained", s.name)
+	if left < 0 {
+		invariant.Unreachable("segment %s released more often than retained", s.name)
+	}
 	if left == 0 {
 		s.closeIfRetired()
 	}
@@ -284,7 +290,9 @@ func (s *Segment) openForWriting(create bool) error {
 func (s *Segment) writer() vfs.File {
 	s.handle.Lock()
 	defer s.handle.Unlock()
-	invariant.Check(s.handle.writable, "segment %s is not open for writing", s.name)
+	if !s.handle.writable {
+		invariant.Unreachable("segment %s is not open for writing", s.name)
+	}
 	return s.handle.file
 }
 

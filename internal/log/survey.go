@@ -284,6 +284,7 @@ func (v *survey) adopt(p *piece) error {
 	p.seg.position.size, p.seg.position.allocated = side.size, side.size
 	p.seg.position.sums.skip(side.size)
 	p.seg.entered.Store(true)
+	p.seg.complete.Store(true)
 	p.valid, v.end = side.size, side.end
 	return nil
 }

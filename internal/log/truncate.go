@@ -40,7 +40,6 @@ func (l *Log) TruncateSuffix(to kafka.Offset) error {
 		return fmt.Errorf("truncate log %s to %d, which starts at %d: %w", l.dir, to, start, ErrOffsetOutOfRange)
 	}
 	if err := l.truncateSuffix(segments, to); err != nil {
-		l.fail(err)
 		return fmt.Errorf("truncate log %s to %d: %w", l.dir, to, err)
 	}
 	return nil
@@ -54,8 +53,18 @@ func (l *Log) truncateSuffix(segments []*Segment, to kafka.Offset) error {
 	}
 	// From here on a crash ends in the cut: see bounds.
 	if err := l.storeBounds(bounds{start: min(l.disk.bounds.start, end), cut: end, cutting: true}); err != nil {
+		return l.broken(err)
+	}
+	if err := l.finishSuffix(s, position, end); err != nil {
+		l.fail(err) // whatever it is: memory and disk differ now
 		return err
 	}
+	return nil
+}
+
+// finishSuffix does what the bounds on disk promise.
+func (l *Log) finishSuffix(s *Segment, position int64, end kafka.Offset) error {
+	s.complete.Store(false)
 	l.disk.cutAge, l.disk.pointSaved = 0, false
 	gone, held := l.publishCut(s, position, end)
 	if err := l.removeSuffixFiles(gone, s, end); err != nil {
@@ -130,11 +139,18 @@ func (l *Log) publishCut(s *Segment, position int64, end kafka.Offset) (gone []*
 	l.mu.end = end
 	l.mu.start = min(l.mu.start, end)
 	l.mu.epochs = l.mu.epochs.cutSuffix(end)
-	l.mu.recent.clear()
-	l.mu.cursors.clear()
+	l.forgetPlacesLocked()
 	l.mu.windows = nil
 	s.cutLocked(position, end)
 	return gone, s.holders.Load() > 0
+}
+
+// forgetPlacesLocked forgets where batches are, because the log was cut, and lets
+// readers that are under way notice.
+func (l *Log) forgetPlacesLocked() {
+	l.mu.recent.clear()
+	l.mu.cursors.clear()
+	l.mu.cuts++
 }
 
 // cutLocked makes s an open segment that ends at position. Its indexes are
@@ -401,8 +417,7 @@ func (l *Log) restartAt(to kafka.Offset, now kafka.Timestamp) error {
 	l.mu.segments = []*Segment{next}
 	l.mu.start, l.mu.end, l.mu.size = to, to, 0
 	l.mu.epochs, l.mu.table, l.mu.windows = nil, producer.NewAt(to), nil
-	l.mu.recent.clear()
-	l.mu.cursors.clear()
+	l.forgetPlacesLocked()
 	l.mu.Unlock()
 	for _, s := range gone {
 		if err := l.bury(s, now); err != nil {
