@@ -47,7 +47,11 @@ func (b *Broker) Changed(delta meta.Delta, image *meta.Image) {
 // Start reconciles the first image before the doors open: every topic.
 func (b *Broker) Start(ctx context.Context, image *meta.Image) {
 	b.mu.Lock()
-	b.mu.next, b.mu.all = image, true
+	// The metadata may have moved on since the caller looked.
+	if b.mu.next == nil || b.mu.next.Offset() < image.Offset() {
+		b.mu.next = image
+	}
+	b.mu.all = true
 	b.mu.Unlock()
 	b.reconcile(ctx)
 }
