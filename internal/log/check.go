@@ -155,11 +155,10 @@ func (c *check) small() error {
 	for _, name := range c.inv.leftovers {
 		c.add(KindLeftover, Note, name, 0, errors.New("left over; the next start removes it"))
 	}
-	c.note, c.noted = readState(c.fsys, c.dir, c.id.Key)
-	if !c.noted {
-		c.add(KindState, Warning, nameState, 0, errors.New("not there or unreadable; the next start reads more"))
+	if c.note, c.noted, err = readState(c.fsys, c.dir, c.id.Key); err == nil && !c.noted {
+		c.add(KindState, Fault, nameState, 0, errors.New("not there or unreadable: what was acknowledged is not known"))
 	}
-	return nil
+	return err
 }
 
 // segment looks at the i-th segment and what lies beside it.

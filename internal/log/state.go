@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"path"
@@ -71,14 +72,18 @@ func decodeState(raw []byte) (state, journal.Key, error) {
 }
 
 // readState returns the note of the last checkpoint; ok is false where there is
-// none that can be read.
-func readState(fsys vfs.FS, dir string, key journal.Key) (s state, ok bool) {
-	raw, err := vfs.ReadFile(fsys, path.Join(dir, nameState), smallFileMax)
+// none that can be read. ErrNewerFormat is an error.
+func readState(fsys vfs.FS, dir string, key journal.Key) (s state, ok bool, err error) {
+	name := path.Join(dir, nameState)
+	raw, err := vfs.ReadFile(fsys, name, smallFileMax)
 	if err != nil {
-		return state{}, false
+		return state{}, false, nil
 	}
 	s, owner, err := decodeState(raw)
-	return s, err == nil && owner == key
+	if errors.Is(err, ErrNewerFormat) {
+		return state{}, false, fmt.Errorf("read %s: %w", name, err)
+	}
+	return s, err == nil && owner == key, nil
 }
 
 // writeState replaces the note, durably. The directory entry is Create's matter.

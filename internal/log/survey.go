@@ -96,7 +96,9 @@ func (v *survey) look() error {
 	if v.inv, err = list(v.l.fsys, v.l.dir); err != nil {
 		return err
 	}
-	v.note, v.noted = readState(v.l.fsys, v.l.dir, v.l.key)
+	if v.note, v.noted, err = readState(v.l.fsys, v.l.dir, v.l.key); err != nil {
+		return err
+	}
 	v.blind = !v.noted
 	if v.bounds.cutting {
 		v.noted = false
