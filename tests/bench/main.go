@@ -96,16 +96,27 @@ func bench(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	for block := range o.blocks {
-		for _, row := range rows {
+	if err := r.run(ctx, f); err != nil {
+		fmt.Println(r.markdown()) // what there is; it is not written
+		return err
+	}
+	text := r.markdown()
+	fmt.Println(text)
+	if o.print {
+		return nil
+	}
+	return writeSection(filepath.Join(rig.Root(), o.out), text)
+}
+
+// run measures every row on every system in every block.
+func (r *report) run(ctx context.Context, f *field) error {
+	for block := range r.o.blocks {
+		for _, row := range r.rows {
 			for _, s := range f.order(block) {
 				if ctx.Err() != nil {
 					return errors.New("interrupted")
 				}
-				if !slices.Contains(row.systems, s.name) {
-					continue
-				}
-				if row.once && block > 0 {
+				if !slices.Contains(row.systems, s.name) || row.once && block > 0 {
 					continue
 				}
 				m, err := row.measure(ctx, f, s, fmt.Sprintf("b%d-%s", block, row.name))
@@ -117,10 +128,5 @@ func bench(ctx context.Context, o options) error {
 			}
 		}
 	}
-	text := r.markdown()
-	fmt.Println(text)
-	if o.print {
-		return nil
-	}
-	return writeSection(filepath.Join(rig.Root(), o.out), text)
+	return nil
 }
