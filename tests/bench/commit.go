@@ -37,6 +37,7 @@ func commitLatency(ctx context.Context, s *system, n int, limit time.Duration) (
 	defer cl.Close()
 	topic := fmt.Sprintf("commit-%d", n)
 	adm := kadm.NewClient(cl)
+	adm.SetTimeoutMillis(120_000) // ten thousand directories take a while on a busy disk
 	if _, err := adm.CreateTopic(ctx, int32(n), 1, nil, topic); err != nil {
 		return measurement{}, err
 	}
