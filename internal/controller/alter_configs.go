@@ -212,28 +212,25 @@ func (d *decision) alterBroker(r meta.Resource, before, after map[string]string)
 // alterClusterMinISR changes the cluster's default of min ISR, and with it every
 // topic that has no value of its own.
 func (d *decision) alterClusterMinISR(r meta.Resource, before, after map[string]string) *Error {
-	broker := d.settingsWith(after)
-	type change struct {
-		topic    *meta.Topic
-		settings config.Topic
+	// Of all settings of a topic only min ISR counts here, and the topics that are
+	// looked at have none of their own: one resolution serves them all.
+	settings, err := config.ResolveTopic(d.settingsWith(after), nil)
+	if err != nil {
+		return refusedSetting(err)
 	}
-	var changes []change
+	var topics []*meta.Topic
 	for _, t := range d.image.Topics() {
 		if _, own := t.Configs[minISRKey]; own {
 			continue
 		}
-		settings, err := config.ResolveTopic(broker, t.Configs)
-		if err != nil {
-			return refusedSetting(err)
-		}
 		if err := checkTopicReplication(t, settings); err != nil {
 			return err
 		}
-		changes = append(changes, change{t, settings})
+		topics = append(topics, t)
 	}
 	d.emitDifference(r, before, after)
-	for _, c := range changes {
-		d.emitMinISR(c.topic, c.settings)
+	for _, t := range topics {
+		d.emitMinISR(t, settings)
 	}
 	return nil
 }

@@ -183,12 +183,13 @@ func TestPlacement_FencedBrokers(t *testing.T) {
 			t.Errorf("on a fenced broker: %s", p)
 		}
 	}
-	for want, brokers := range map[kafka.ErrorCode][]kafka.BrokerID{kafka.ErrInvalidReplicaAssignment: {2}, kafka.ErrNone: {2, 3}} {
-		n := controller.NewTopic{Name: "m", Partitions: -1, ReplicationFactor: -1, Assignments: []controller.Assignment{{Brokers: brokers}}}
-		if reply, err := w.do(create(n)); err != nil || reply.Topics[0].Code != want {
-			t.Errorf("%v: %+v %v", brokers, reply, err)
-		}
+	assigned := func(brokers ...kafka.BrokerID) controller.CreateTopics {
+		return create(controller.NewTopic{Name: "m", Partitions: -1, ReplicationFactor: -1, Assignments: []controller.Assignment{{Brokers: brokers}}})
 	}
+	if reply, err := w.do(assigned(2)); err != nil || reply.Topics[0].Code != kafka.ErrInvalidReplicaAssignment {
+		t.Errorf("on a fenced broker alone: %+v %v", reply, err)
+	}
+	w.mustDo(assigned(2, 3))
 	if p := w.image.TopicByName("m").Partitions[0]; p.Leader != 3 || !slices.Equal(p.ISR, []kafka.BrokerID{3}) {
 		t.Errorf("half fenced: %s", p)
 	}
@@ -428,5 +429,30 @@ func TestRegisterBroker_SameIncarnationKeepsItsEpoch(t *testing.T) {
 	}
 	if p := w.image.TopicByName("a").Partitions[0]; p.LeaderEpoch != 1 || p.PartitionEpoch != 1 || p.Leader != 1 {
 		t.Errorf("partition %s", p)
+	}
+}
+
+// TestRegisterBroker_StaticMinISRIsLiteral: what the operator wrote into the
+// node's own settings counts from the next start on, for topics without a value
+// of their own, also where no write can be accepted any more; the lowest min ISR
+// follows only while the ISR holds every replica.
+func TestRegisterBroker_StaticMinISRIsLiteral(t *testing.T) {
+	w := newWorld(t, 1)
+	w.mustDo(create(topic("derived", 1, 1), topic("own", 1, 1, "min.insync.replicas", "1")))
+	static, _, err := config.Load(config.Sources{Flags: []config.Setting{{Key: "min.insync.replicas", Value: "2"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.config = static
+	w.mustDo(registration(1, 2))
+	if p := w.image.TopicByName("derived").Partitions[0]; p.MinISR != 2 || p.LowestMinISR != 2 {
+		t.Errorf("derived: %s", p)
+	}
+	if p := w.image.TopicByName("own").Partitions[0]; p.MinISR != 1 {
+		t.Errorf("own: %s", p)
+	}
+	reply, _ := w.do(create(topic("new", 1, 1)))
+	if reply.Topics[0].Code != kafka.ErrInvalidReplicationFactor {
+		t.Errorf("a topic that no write could reach: %+v", reply.Topics[0])
 	}
 }

@@ -32,6 +32,9 @@ func (d *decision) placement() *load {
 			d.load.brokers = append(d.load.brokers, brokerLoad{id: b.ID})
 		}
 	}
+	if len(d.load.brokers) < 2 {
+		return d.load // there is nothing to choose
+	}
 	for _, t := range d.image.Topics() {
 		for _, p := range t.Partitions {
 			d.load.count(at, p.Replicas)

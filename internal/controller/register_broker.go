@@ -105,8 +105,12 @@ func sameRegistration(a, b *meta.Broker) bool {
 
 // restartPartitions gives every partition what the new incarnation means for it.
 func (d *decision) restartPartitions(b *meta.Broker) {
+	defaults, defaultsErr := config.ResolveTopic(d.settings(), nil)
 	for _, t := range d.image.Topics() {
-		settings, err := config.ResolveTopic(d.settings(), t.Configs)
+		settings, err := defaults, defaultsErr
+		if _, own := t.Configs[minISRKey]; own { // nothing else of the settings counts
+			settings, err = config.ResolveTopic(d.settings(), t.Configs)
+		}
 		for _, p := range t.Partitions {
 			change := changeOf(p.PartitionRecord)
 			if err == nil { // otherwise min ISR stays as it was
