@@ -82,7 +82,11 @@ func Open(o Options) (*Quorum, error) {
 		stop: make(chan struct{}), stopped: make(chan struct{})}
 	q.image.Store(c.image)
 	q.view.Store(c.describe())
-	c.publish = q.image.Store
+	c.publish = func(image *meta.Image) {
+		// Whoever was answered finds the quorum as it was then, not as before.
+		q.view.Store(c.describe())
+		q.image.Store(image)
+	}
 	return q, nil
 }
 

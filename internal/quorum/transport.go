@@ -61,7 +61,8 @@ func decodeMessage(b []byte) (*pb.Message, error) {
 	if err := proto.Unmarshal(b, m); err != nil {
 		return nil, fmt.Errorf("decode raft message: %w", err)
 	}
-	if raft.IsLocalMsg(m.GetType()) {
+	// The library looks types up in a table without looking whether they are in it.
+	if _, known := pb.MessageType_name[int32(m.GetType())]; !known || raft.IsLocalMsg(m.GetType()) {
 		return nil, fmt.Errorf("raft message of type %s from another member: %w", m.GetType(), errValue)
 	}
 	return m, nil
