@@ -201,6 +201,12 @@ func (p *producing) Deadline() time.Time { return p.deadline }
 // Abandon implements Pending.
 func (p *producing) Abandon() { p.waiter.Finish() }
 
+// Holds implements Pending: the records are in the log.
+func (p *producing) Holds() bool { return false }
+
+// Idle implements Pending.
+func (p *producing) Idle() bool { return false }
+
 // produceRefused answers every partition of a request with one code.
 func (a *API) produceRefused(r *Request, q *wire.ProduceRequest, code kafka.ErrorCode) *Reply {
 	a.fail(r)

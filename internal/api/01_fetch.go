@@ -61,9 +61,9 @@ type fetching struct {
 	q        wire.FetchRequest
 	deadline time.Time
 	waiter   *purgatory.Waiter
-	session  *session // locked from here to the reply only within Finish
-	opened   bool
-	full     bool // every partition is answered, not only what changed
+	session  *session       // locked from here to the reply only within Finish
+	seen     []kafka.Offset // high watermarks of the last look, in reading order
+	full     bool           // every partition is answered, not only what changed
 	started  bool
 }
 
@@ -117,6 +117,12 @@ func (f *fetching) Finish(expired bool) (*Reply, bool) {
 // Deadline implements Pending.
 func (f *fetching) Deadline() time.Time { return f.deadline }
 
+// Holds implements Pending.
+func (f *fetching) Holds() bool { return true }
+
+// Idle implements Pending.
+func (f *fetching) Idle() bool { return true }
+
 // Abandon implements Pending.
 func (f *fetching) Abandon() {
 	if f.waiter != nil {
@@ -136,8 +142,7 @@ func (f *fetching) start() kafka.ErrorCode {
 		if epoch == 0 && f.request.Header.Version >= 7 {
 			wanted := f.wanted()
 			if len(wanted) > 0 {
-				f.session, f.opened = f.a.sessions.open(owner, byID, wanted), true
-				f.session.epoch = 0 // Finish makes it 1
+				f.session = f.a.sessions.open(owner, byID, wanted)
 			}
 		}
 		return kafka.ErrNone
@@ -161,6 +166,9 @@ func (f *fetching) start() kafka.ErrorCode {
 		for _, p := range t.Partitions {
 			s.forget(f.key(t.Topic, t.TopicID, p))
 		}
+	}
+	if !f.a.sessions.recount(s) {
+		return kafka.ErrFetchSessionIDNotFound
 	}
 	f.session, f.full = s, false
 	return kafka.ErrNone
@@ -229,7 +237,9 @@ func (f *fetching) find(w wantedPartition) (*partition.Partition, kafka.ErrorCod
 func (f *fetching) park() bool {
 	w := purgatory.New(1, f.request.Conn.Wake)
 	parked := true
+	i := -1
 	f.each(func(want wantedPartition, _ *sessionPartition) {
+		i++
 		if !parked {
 			return
 		}
@@ -239,9 +249,9 @@ func (f *fetching) park() bool {
 		}
 		from := want.from
 		if f.q.MinBytes > 1 {
-			// More than the first byte is asked for: wake at the next move of
-			// the high watermark, and look again.
-			from = max(from, part.Offsets().HighWatermark)
+			// More than the first byte is asked for: wake when the high watermark
+			// is not what the last look saw, and look again.
+			from = max(from, f.seen[i])
 		}
 		parked = part.AwaitData(from, w)
 	})
@@ -298,6 +308,7 @@ func (f *fetching) limit() int {
 func (f *fetching) build() *building {
 	b := &building{reply: NewReply(&f.request), version: f.request.Header.Version, left: f.limit()}
 	b.head(f)
+	f.seen = f.seen[:0]
 	f.each(func(w wantedPartition, s *sessionPartition) {
 		part, code := f.find(w)
 		var res partition.ReadResult
@@ -307,6 +318,7 @@ func (f *fetching) build() *building {
 		} else {
 			res.Code = code
 		}
+		f.seen = append(f.seen, res.Offsets.HighWatermark)
 		b.add(f, w, s, res)
 	})
 	return b

@@ -77,6 +77,12 @@ type Pending interface {
 	Deadline() time.Time
 	// Abandon gives up: the connection is gone and no reply will be sent.
 	Abandon()
+	// Holds reports whether the request's decoded body is kept until the reply:
+	// its memory then stays reserved.
+	Holds() bool
+	// Idle reports whether the request waits for something that may never come,
+	// so that a broker that stops answers it at once.
+	Idle() bool
 }
 
 // Options are what the API is made of. All fields are set.

@@ -58,6 +58,12 @@ func (b *background) Deadline() time.Time { return b.deadline }
 // Abandon implements Pending.
 func (b *background) Abandon() { b.cancel() }
 
+// Holds implements Pending.
+func (b *background) Holds() bool { return true }
+
+// Idle implements Pending.
+func (b *background) Idle() bool { return false }
+
 // submit hands a command to the controller and waits until this broker has
 // applied what it decided, so that a client that was told "created" finds the
 // topic here.

@@ -11,8 +11,8 @@ import (
 // (max.incremental.fetch.session.cache.slots).
 const sessionsMax = 1000
 
-// sessionPartitionsMax bounds what one session may remember.
-const sessionPartitionsMax = 100_000
+// sessionPartitionsMax bounds what all sessions together may remember.
+const sessionPartitionsMax = 200_000
 
 // sessionKey names a partition within a session: by id, or by name for versions
 // without topic ids.
@@ -36,13 +36,14 @@ type sessionPartition struct {
 // then only what changes.
 type session struct {
 	id    int32
-	epoch int32 // expected in the next request
+	epoch int32 // expected in the next request; 0 until the first reply
 	byID  bool  // made by a version with topic ids
 	owner kafka.Principal
 
 	mu         sync.Mutex // taken by the one request that is being answered
 	partitions *list.List // of *sessionPartition, in the order they are read
 	index      map[sessionKey]*list.Element
+	counted    int // of its partitions in the total; guarded by the sessions' mutex
 }
 
 // sessions keeps the most recently used sessions.
@@ -53,6 +54,7 @@ type sessions struct {
 		next  int32
 		byID  map[int32]*list.Element // of *session
 		order *list.List              // most recently used first
+		total int                     // partitions of all sessions
 	}
 }
 
@@ -64,19 +66,23 @@ func newSessions(limit int) *sessions {
 }
 
 // open makes a session for the partitions, in place of the least recently used
-// one when there are too many.
+// ones when there are too many. It returns nil for a list that no session may
+// have: the fetch is then answered without one.
 func (s *sessions) open(owner kafka.Principal, byID bool, wanted []wantedPartition) *session {
-	n := &session{epoch: 1, byID: byID, owner: owner, partitions: list.New(), index: make(map[sessionKey]*list.Element, len(wanted))}
+	n := &session{byID: byID, owner: owner, partitions: list.New(), index: make(map[sessionKey]*list.Element, len(wanted))}
 	for _, w := range wanted {
 		n.set(w)
 	}
+	if len(n.index) > sessionPartitionsMax {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.mu.byID) >= s.max {
-		oldest := s.mu.order.Back()
-		delete(s.mu.byID, oldest.Value.(*session).id)
-		s.mu.order.Remove(oldest)
+	for len(s.mu.byID) >= s.max || s.mu.total+len(n.index) > sessionPartitionsMax {
+		s.removeLocked(s.mu.order.Back())
 	}
+	n.counted = len(n.index)
+	s.mu.total += n.counted
 	for {
 		s.mu.next++
 		if s.mu.next <= 0 {
@@ -107,9 +113,34 @@ func (s *sessions) close(id int32, owner kafka.Principal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.mu.byID[id]; e != nil && e.Value.(*session).owner == owner {
-		delete(s.mu.byID, id)
-		s.mu.order.Remove(e)
+		s.removeLocked(e)
 	}
+}
+
+func (s *sessions) removeLocked(e *list.Element) {
+	n := e.Value.(*session)
+	delete(s.mu.byID, n.id)
+	s.mu.order.Remove(e)
+	s.mu.total -= n.counted
+}
+
+// recount counts a session's partitions anew after it was changed; the caller
+// holds the session. It reports false when there are too many: the session is
+// then closed.
+func (s *sessions) recount(n *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.mu.byID[n.id]
+	if e == nil {
+		return true // closed by somebody else: the next request is told so
+	}
+	s.mu.total += len(n.index) - n.counted
+	n.counted = len(n.index)
+	if s.mu.total > sessionPartitionsMax {
+		s.removeLocked(e)
+		return false
+	}
+	return true
 }
 
 // Len is the number of open sessions.
@@ -125,9 +156,7 @@ func (s *session) set(w wantedPartition) {
 		e.Value.(*sessionPartition).want = w
 		return
 	}
-	if len(s.index) < sessionPartitionsMax {
-		s.index[w.key] = s.partitions.PushBack(&sessionPartition{key: w.key, want: w})
-	}
+	s.index[w.key] = s.partitions.PushBack(&sessionPartition{key: w.key, want: w})
 }
 
 func (s *session) forget(k sessionKey) {

@@ -246,7 +246,7 @@ func (b *Broker) open(t *meta.Topic, state meta.Partition, settings *config.Topi
 
 // adopt makes an open partition what the metadata says.
 func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *config.Topic) {
-	minISR := settings.EffectiveMinISR(len(state.Replicas))
+	minISR := state.MinISR // ordered with the ISR in the metadata log
 	p.Log().SetConfig(logConfig(settings))
 	p.SetConfig(settings, minISR)
 	if state.Leader == b.o.Self {

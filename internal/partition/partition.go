@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -75,6 +76,10 @@ type waitEntry struct {
 // add keeps the list sorted by end. Appends of one partition come in order, so
 // the loop ends at once; a duplicate is the exception and moves to its place.
 func (l *waitList) add(end kafka.Offset, w *purgatory.Waiter) {
+	if len(*l) == cap(*l) {
+		// Before it grows: requests that have timed out wait for nothing.
+		*l = slices.DeleteFunc(*l, func(e waitEntry) bool { return e.waiter.Done() })
+	}
 	*l = append(*l, waitEntry{end: end, waiter: w})
 	s := *l
 	for i := len(s) - 1; i > 0 && s[i-1].end > end; i-- {

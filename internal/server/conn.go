@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -47,6 +48,7 @@ type conn struct {
 type entry struct {
 	reply   *api.Reply
 	pending api.Pending
+	held    int64 // memory that stays reserved until the reply
 }
 
 func newConn(s *Server, nc net.Conn, listener string) *conn {
@@ -72,7 +74,7 @@ func (c *conn) serve() {
 	defer c.close()
 	for !c.stop.Load() {
 		f, err := c.readFrame()
-		if err != nil && c.stop.Load() {
+		if timedOut(err) && c.stop.Load() {
 			break // the server is stopping: what is owed may still leave
 		}
 		if err != nil {
@@ -85,12 +87,16 @@ func (c *conn) serve() {
 		c.requests.Add(1)
 		c.s.stats.BytesIn.Add(int64(len(f.bytes) + 4))
 		reply, pending, err := c.begin(&f, now)
+		e := entry{reply: reply, pending: pending}
+		if pending != nil && pending.Holds() {
+			e.held = c.hold(&f)
+		}
 		c.release(&f)
 		if err != nil {
 			c.explain(err)
 			return
 		}
-		if !c.answer(entry{reply: reply, pending: pending}) {
+		if !c.answer(e) {
 			return
 		}
 	}
@@ -104,6 +110,37 @@ func (c *conn) begin(f *frame, now time.Time) (*api.Reply, api.Pending, error) {
 	}
 	reply, pending := c.s.o.Handler.Begin(&r)
 	return reply, pending, nil
+}
+
+// timedOut reports whether err is a read deadline.
+func timedOut(err error) bool {
+	n, ok := errors.AsType[net.Error](err)
+	return ok && n.Timeout()
+}
+
+// hold takes the frame's reservation over, or makes one for a frame that was
+// small enough to need none: the decoded body of the request lives on. It waits
+// for memory, and with it this connection's next request.
+func (c *conn) hold(f *frame) int64 {
+	if f.reserved > 0 {
+		held := f.reserved
+		f.reserved = 0
+		return held
+	}
+	key := int16(binary.BigEndian.Uint16(f.bytes))
+	_, factor := c.s.o.Handler.Limits(key)
+	held := min(int64(len(f.bytes)*factor), c.s.o.Limits.ClientMemory)
+	if held == 0 || c.s.memory.Acquire(c.s.ctx, held) != nil {
+		return 0 // stopping
+	}
+	return held
+}
+
+func (c *conn) letGo(e *entry) {
+	if e.held > 0 {
+		c.s.memory.Release(e.held)
+		e.held = 0
+	}
 }
 
 // explain logs why a connection ends when the reason is worth a line.
@@ -126,6 +163,9 @@ func (c *conn) answer(e entry) bool {
 	if c.idle() {
 		if e.reply == nil {
 			e.reply, _ = e.pending.Finish(false)
+		}
+		if e.reply != nil {
+			c.letGo(&e)
 		}
 		if e.reply != nil {
 			return c.write(e.reply)
@@ -158,6 +198,7 @@ func (c *conn) push(e entry) bool {
 		select {
 		case <-c.room:
 		case <-c.gone:
+			c.drop(&e)
 			return false
 		}
 	}
@@ -212,6 +253,7 @@ func (c *conn) takeReady(dst []*api.Reply) (ready []*api.Reply, more bool) {
 			}
 		}
 		c.pop()
+		c.letGo(&head)
 		dst = append(dst, head.reply)
 		if !head.reply.Plain() {
 			return dst, true
@@ -238,7 +280,7 @@ func (c *conn) freed() {
 }
 
 func (c *conn) expired(p api.Pending) bool {
-	return !c.s.o.Clock.Now().Before(p.Deadline())
+	return c.stop.Load() && p.Idle() || !c.s.o.Clock.Now().Before(p.Deadline())
 }
 
 // awaitHead waits until the reply at the head of the queue may be ready.
@@ -271,14 +313,20 @@ func (c *conn) abandon() {
 	c.queue.entries = nil
 	c.queue.draining = false
 	c.queue.Unlock()
-	for _, e := range entries {
-		if e.reply != nil {
-			e.reply.Release()
-		}
-		if e.pending != nil {
-			e.pending.Abandon()
-		}
+	for i := range entries {
+		c.drop(&entries[i])
 	}
+}
+
+// drop gives up what an entry holds: its reply will not be sent.
+func (c *conn) drop(e *entry) {
+	if e.reply != nil {
+		e.reply.Release()
+	}
+	if e.pending != nil {
+		e.pending.Abandon()
+	}
+	c.letGo(e)
 }
 
 // expire closes the connection when it is idle or slow for too long.
@@ -314,6 +362,7 @@ func (c *conn) busy() bool {
 func (c *conn) stopReading() {
 	c.stop.Store(true)
 	_ = c.nc.SetReadDeadline(c.s.o.Clock.Now())
+	c.poke() // what may wait for ever is answered now
 }
 
 // awaitQuiet lets owed replies leave before the connection closes.

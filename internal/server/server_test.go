@@ -42,6 +42,8 @@ func (h *held) Finish(expired bool) (*api.Reply, bool) {
 }
 func (h *held) Deadline() time.Time { return h.deadline }
 func (h *held) Abandon()            {}
+func (h *held) Holds() bool         { return true }
+func (h *held) Idle() bool          { return false }
 
 func (e *echo) Limits(int16) (int, int) { return 64 << 10, 2 }
 
