@@ -124,6 +124,11 @@ func TestFullDisk_AnEntryWaitsForSpace(t *testing.T) {
 			t.Fatalf("refused with %v, image at %d after %d", errs[0], r.image.Offset(), offset)
 		}
 		must(t, g.FS.Remove("data/filler"))
+		early := newSubmission(create("early", 1)) // there is space, and the one before still waits
+		r.propose([]*submission{early})
+		if !errors.Is(early.err, ErrNoSpace) {
+			t.Errorf("an entry overtakes the one that waits: %v", early.err)
+		}
 		if restart {
 			r.failWaiting(ErrClosed)
 			r, err = openRig(t, g.Crash(2))

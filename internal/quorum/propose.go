@@ -44,7 +44,7 @@ func (c *core) propose(batch []*submission) {
 		switch {
 		case c.tip == nil:
 			s.answer(controller.Reply{}, &NotLeaderError{Leader: c.leaderNode()})
-		case c.stalled != nil:
+		case c.stalled != nil: // what the library says of its role was not looked at since
 			s.answer(controller.Reply{}, ErrNoSpace)
 		default:
 			room -= c.proposeOne(s, room)
