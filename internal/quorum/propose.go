@@ -66,6 +66,13 @@ func (c *core) proposeOne(s *submission, room int64) (taken int64) {
 			Message: fmt.Sprintf("the change takes %d bytes of metadata, at most %d at once", len(data), entryBytesMax)})
 		return 0
 	}
+	// What is applied is what every member and every later start will read back:
+	// records that could not be decoded must be a refusal here, not a log that no
+	// member can open.
+	if records, err = meta.DecodeRecords(data); err != nil {
+		s.answer(controller.Reply{}, fmt.Errorf("decide: %w", err))
+		return 0
+	}
 	taken = int64(len(data)) + vfs.BlockSize
 	if taken > room {
 		s.answer(controller.Reply{}, ErrNoSpace)
