@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"io"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,10 +24,6 @@ const wrapsWanted = 10
 // acknowledged, and does it again until the broker has written ten journals'
 // worth of bytes. One round is one sample.
 func commitLatency(ctx context.Context, s *system, n int, limit time.Duration) (measurement, error) {
-	journal, err := journalSize(s.dir)
-	if err != nil {
-		return measurement{}, err
-	}
 	cl, err := kgo.NewClient(rig.Options(s.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(2*n),
 		kgo.ProducerBatchCompression(kgo.NoCompression()))...)
 	if err != nil {
@@ -58,61 +53,74 @@ func commitLatency(ctx context.Context, s *system, n int, limit time.Duration) (
 		}
 	}
 	var samples []time.Duration
-	from, err := bytesWritten(s.pid)
-	if err != nil {
-		return measurement{}, err
-	}
-	wraps := 0.0
-	for deadline := time.Now().Add(limit); wraps < wrapsWanted && time.Now().Before(deadline); {
+	laps := laps{admin: s.admin}
+	for deadline := time.Now().Add(limit); laps.done < wrapsWanted && time.Now().Before(deadline); {
 		took, err := round()
+		if err == nil && len(samples)%20 == 0 {
+			err = laps.look(ctx)
+		}
 		if err != nil {
 			return measurement{}, err
 		}
 		samples = append(samples, took)
-		now, err := bytesWritten(s.pid)
-		if err != nil {
-			return measurement{}, err
-		}
-		// Each small append is written twice, to the journal and to its segment.
-		wraps = float64(now-from) / 2 / float64(journal)
 	}
 	slices.Sort(samples)
 	ms := func(q float64) float64 {
 		return float64(samples[min(len(samples)-1, int(q*float64(len(samples))))].Microseconds()) / 1000
 	}
 	return measurement{values: map[string]float64{
-		"p50": ms(0.5), "p99": ms(0.99), "max": ms(1), "rounds": float64(len(samples)), "wraps": wraps,
+		"p50": ms(0.5), "p99": ms(0.99), "max": ms(1), "rounds": float64(len(samples)), "wraps": laps.done,
 	}}, nil
 }
 
-// journalSize is the size of the journal file in the data directory.
-func journalSize(dir string) (int64, error) {
-	var size int64
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.Contains(strings.TrimPrefix(path, dir), "journal") {
-			if info, err := d.Info(); err == nil {
-				size = max(size, info.Size())
-			}
-		}
-		return nil
-	})
-	if err == nil && size == 0 {
-		err = errors.New("no journal file in the data directory")
-	}
-	return size, err
+// laps counts how often the journal has wrapped, from the broker's own metrics:
+// the ring grows while it is young, so that its size is asked for each time.
+type laps struct {
+	admin   string
+	flushed float64
+	done    float64
 }
 
-// bytesWritten is what the process has handed to write calls.
-func bytesWritten(pid int) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+// look adds what was made durable since the last look.
+func (l *laps) look(ctx context.Context) error {
+	m, err := metrics(ctx, l.admin, "holdfast_flushed_bytes_total", "holdfast_journal_size_bytes")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	for line := range strings.Lines(string(b)) {
-		var n int64
-		if _, err := fmt.Sscanf(line, "wchar: %d", &n); err == nil {
-			return n, nil
+	if l.flushed > 0 {
+		l.done += (m[0] - l.flushed) / m[1]
+	}
+	l.flushed = m[0]
+	return nil
+}
+
+// metrics reads values without labels from the admin listener.
+func metrics(ctx context.Context, admin string, names ...string) ([]float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(names))
+	for i, name := range names {
+		_, rest, ok := strings.Cut("\n"+string(b), "\n"+name+" ")
+		if !ok {
+			return nil, fmt.Errorf("no %s among the metrics", name)
+		}
+		value, _, _ := strings.Cut(rest, "\n")
+		if out[i], err = strconv.ParseFloat(value, 64); err != nil {
+			return nil, fmt.Errorf("metric %s: %w", name, err)
 		}
 	}
-	return 0, errors.New("no wchar in /proc/pid/io")
+	return out, nil
 }

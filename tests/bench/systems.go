@@ -25,6 +25,7 @@ type system struct {
 	title string
 	limit string // mode of a limit broker, which starts anew for each measurement; else empty
 	addr  string
+	admin string // ours only
 	pid   int
 	proc  *rig.Process // ours and the limit brokers
 	dir   string
@@ -163,7 +164,7 @@ func (f *field) startHoldfast(s *system) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.proc, s.addr, s.pid = proc, p.Addr, proc.PID()
+	s.proc, s.addr, s.admin, s.pid = proc, p.Addr, p.Admin, proc.PID()
 	err = rig.WaitReady(rig.Holdfast{}, p, proc, 30*time.Second)
 	return time.Since(began), err
 }
