@@ -91,8 +91,11 @@ func (r *rig) mustStart() {
 	}
 }
 
-// stop ends the broker in order.
+// stop ends the broker in order. A broker that never started has nothing to end.
 func (r *rig) stop() error {
+	if r.node == nil {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	return r.node.Stop(ctx)
