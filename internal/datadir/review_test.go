@@ -170,3 +170,31 @@ func TestReview_NoDescriptorStopsTheDirectory(t *testing.T) {
 		t.Errorf("stopped for good: %v", err)
 	}
 }
+
+// Extents of one group cost memory, and nothing bounds a group while the disk
+// stands still: producers with acks=0 never wait.
+func TestReview_GroupGrowsWithoutBound(t *testing.T) {
+	f := newFixture(t)
+	d := &Dir{o: f.d.o} // nobody flushes
+	d.kick = make(chan struct{}, 1)
+	d.mu.fill, d.mu.spare = &group{}, &group{}
+	d.mu.logs = map[*log.Log]*logState{f.logs[0]: {log: f.logs[0], key: f.logs[0].Key()}}
+	defer func() { f.d.Close() }()
+	const n = 50_000
+	span := log.Span{Segment: reviewSegment(f), Length: 70}
+	for i := range n {
+		span.Base, span.End = kafka.Offset(i), kafka.Offset(i+1)
+		d.Submit(f.told[0], f.logs[0], span, make([]byte, 70), 0)
+	}
+	if k := len(d.mu.fill.slots[0].later); k > n/2 {
+		t.Logf("%d spans of 70 bytes wait in memory, and more would", k)
+	}
+}
+
+func reviewSegment(f *fixture) *log.Segment {
+	f.append(0, 1, 800)
+	f.barrier()
+	r, err := f.logs[0].Read(0, 1, 1<<20, true)
+	f.must(err)
+	return r.Source
+}

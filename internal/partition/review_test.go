@@ -1,7 +1,6 @@
 package partition_test
 
 import (
-	"errors"
 	"log/slog"
 	"testing"
 
@@ -14,13 +13,15 @@ import (
 	"holdfast/internal/partition"
 	"holdfast/internal/purgatory"
 	"holdfast/internal/record"
+	"holdfast/internal/vfs"
 )
 
 // lazy is a storage that never flushes.
 type lazy struct{}
 
 func (lazy) Submit(datadir.Flushable, *log.Log, log.Span, []byte, kafka.Offset) {}
-func (lazy) Full() bool                                                        { return false }
+func (lazy) Err() error                                                         { return nil }
+func (lazy) Full() bool                                                         { return false }
 
 func reviewPartition(t *testing.T, pageCache bool) *partition.Partition {
 	t.Helper()
@@ -117,4 +118,6 @@ func TestReview_PageCacheTopicOfAStoppedDirectory(t *testing.T) {
 	}
 }
 
-var errReview = errors.New("planted")
+func reviewFailSyncs(ground *env.Test) {
+	ground.Disk.Inject(vfs.Fault{Op: vfs.OpWrite, Path: "holdfast.journal"})
+}
