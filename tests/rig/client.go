@@ -24,6 +24,7 @@ func Options(addr string, more ...kgo.Opt) []kgo.Opt {
 		kgo.UnknownTopicRetries(-1),
 		kgo.ConsiderMissingTopicDeletedAfter(time.Hour),
 		kgo.DisableClientMetrics(),
+		kgo.AlwaysRetryEOF(), // a broker that dies at the first byte is an accident too
 	}, more...)
 }
 
