@@ -173,7 +173,7 @@ func (c clientConfig) produceOptions(in inputOptions) ([]kgo.Opt, error) {
 		return nil, usagef("-z %s: %v", c.compression, err)
 	}
 	opts := append(c.options(), kgo.RequiredAcks(acks), kgo.ProducerBatchCompression(codec), kgo.ProducerLinger(c.linger),
-		kgo.RequestRetries(math.MaxInt32), kgo.RetryTimeout(0), kgo.RecordRetries(math.MaxInt64), kgo.UnknownTopicRetries(-1),
+		kgo.RequestRetries(math.MaxInt32), kgo.RetryTimeout(0), kgo.RecordRetries(math.MaxInt64), kgo.UnknownTopicRetries(-1), kgo.AlwaysRetryEOF(),
 		kgo.ConsiderMissingTopicDeletedAfter(math.MaxInt64), kgo.DefaultProduceTopic(in.Topic),
 		kgo.RetryBackoffFn(func(tries int) time.Duration { return min(time.Second, 50*time.Millisecond<<min(tries, 5)) }))
 	if acks != kgo.AllISRAcks() {
