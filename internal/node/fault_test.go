@@ -16,7 +16,7 @@ import (
 // once is a client that tells the first answer to a record instead of trying
 // again for ever.
 func (r *rig) once() *kgo.Client {
-	return r.client(kgo.DisableIdempotentWrite(), kgo.RecordRetries(0), kgo.RequestRetries(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	return r.client(kgo.DisableIdempotentWrite(), kgo.RecordRetries(0), kgo.RequestRetries(0))
 }
 
 func produceOne(c *kgo.Client, topic string, value string) error {
@@ -176,7 +176,7 @@ func TestNode_RotFencesOnePartition(t *testing.T) {
 		r := newRig(t, 6)
 		r.mustStart()
 		defer func() { _ = r.stop() }()
-		c := r.client(kgo.ProducerBatchCompression(kgo.NoCompression()))
+		c := r.client()
 		defer c.Close()
 		r.createTopic(c, "bad", 1)
 		r.createTopic(c, "good", 1)

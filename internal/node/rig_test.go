@@ -122,6 +122,7 @@ func (r *rig) client(opts ...kgo.Opt) *kgo.Client {
 		kgo.SeedBrokers(address),
 		kgo.Dialer(func(_ context.Context, _, to string) (net.Conn, error) { return host.Dial(to, time.Second) }),
 		kgo.DisableClientMetrics(),
+		kgo.ProducerBatchCompression(kgo.NoCompression()), // sizes are what the tests say
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.FetchMaxWait(500 * time.Millisecond),
