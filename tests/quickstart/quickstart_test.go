@@ -5,6 +5,7 @@ package quickstart_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -134,6 +135,16 @@ func (s *session) expect(t *testing.T, b quickstart.Block) {
 func (s *session) stop(t *testing.T) error {
 	t.Helper()
 	s.server.InterruptGroup()
-	_, err := s.server.WaitExit(20 * time.Second)
-	return err
+	if _, err := s.server.WaitExit(20 * time.Second); err != nil {
+		return err
+	}
+	for range 200 { // make or go run may end before the broker below it
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("somebody still listens on %s after ctrl-C", address)
 }
