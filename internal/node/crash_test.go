@@ -97,6 +97,7 @@ type crashPlan struct {
 	cycles int
 	lie    bool // the disk says that it synced what it did not
 	power  bool // only power cuts
+	faults string
 }
 
 const crashPartitions = 3
@@ -104,6 +105,7 @@ const crashPartitions = 3
 // run produces under crashes and returns what was wrong in the end.
 func (p crashPlan) run(t *testing.T) error {
 	r := newRig(t, p.seed)
+	r.faults = p.faults
 	r.slowDisk(p.seed)
 	dice := rand.New(rand.NewPCG(p.seed, 2))
 	r.mustStart()

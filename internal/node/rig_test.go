@@ -39,6 +39,7 @@ type rig struct {
 	ground *env.Test // the broker's
 	node   *node.Node
 	flags  []config.Setting
+	faults string // planted ones, in a build with the tag "faults"
 }
 
 // newRig makes a ground whose disk takes its time, so that crashes find
@@ -80,7 +81,7 @@ func (r *rig) start() error {
 	if err != nil {
 		return err
 	}
-	r.node, err = node.Start(context.Background(), node.Options{Env: r.ground.Env, Config: c, DataDir: dataDir, Version: "test", Log: quietLog()})
+	r.node, err = node.Start(context.Background(), node.Options{Env: r.ground.Env, Config: c, DataDir: dataDir, Version: "test", Log: quietLog(), Faults: r.faults})
 	return err
 }
 

@@ -1,0 +1,25 @@
+//go:build faults
+
+package node_test
+
+import "testing"
+
+// TestNode_CrashTestSeesPlantedFaults: in a build that can plant them, the crash
+// test notices each one.
+func TestNode_CrashTestSeesPlantedFaults(t *testing.T) {
+	for _, fault := range []string{"ack-before-write", "no-fsync", "no-producer-table"} {
+		const seeds = 20
+		caught := 0
+		for seed := range uint64(seeds) {
+			bubble(t, func(t *testing.T) {
+				if err := (crashPlan{seed: seed, cycles: 3, faults: fault}).run(t); err != nil {
+					t.Logf("%s, seed %d: %v", fault, seed, err)
+					caught++
+				}
+			})
+		}
+		if caught < seeds/4 {
+			t.Errorf("%s was noticed in %d of %d runs", fault, caught, seeds)
+		}
+	}
+}
