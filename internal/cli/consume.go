@@ -40,7 +40,7 @@ const consumeLong = `Read records of topics and print them, until Ctrl-C, -n or 
 Without -f, each record is printed as JSON over several lines; a key or value
 that is not UTF-8 appears as key_base64 or value_base64. -f takes the percent
 language of kcat and rpk: %v value, %k key, %t topic, %p partition, %o offset,
-%e leader epoch, %d timestamp, %h{...} headers, with {hex}, {base64}, {json}.`
+%e leader epoch, %d timestamp, %h{...} headers, with {hex} or {base64}.`
 
 const consumeExample = `  holdfast consume orders                          everything from the start, then follow
   holdfast consume orders -o :end -f '%p %o %k %v\n'

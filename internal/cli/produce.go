@@ -127,7 +127,7 @@ func (a *app) produce(cmd *cobra.Command, o produceOptions) error {
 	p, err := a.newProducing(c, o, keep)
 	if err != nil {
 		if keep != nil {
-			_, _ = keep.settle(false) // nothing was read: no file is left behind
+			_, _ = keep.settle(true) // nothing was read: no file is left behind
 		}
 		return err
 	}

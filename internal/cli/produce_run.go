@@ -67,6 +67,7 @@ type ending struct {
 	read        error // nil: the input was read to its end and every line understood
 	interrupted bool
 	gaveUp      bool // without waiting for what was pending
+	unread      bool // no connection was ever made: the input was not touched
 }
 
 // supervise waits for the end of reading and of everything that is pending. The
@@ -82,6 +83,7 @@ func (p *producing) supervise(connected chan error, ctx context.Context, cancel 
 		giveUp = t.C()
 	}
 	begun, ended := false, false
+	defer func() { end.unread = !begun }()
 	for !ended || !p.nothingPending() {
 		select {
 		case err := <-connected:
@@ -150,6 +152,27 @@ func (p *producing) keepRest(fault error) error {
 		return errors.Join(fault, fmt.Errorf("keep the rest of the input: %w", err))
 	}
 	return fault
+}
+
+// drainLimit bounds how long a run that never began goes on reading its input
+// for the unacked file: a pipe may have no end.
+const drainLimit = 5 * time.Second
+
+// keepUnread saves the input of a run that never began: a pipe's bytes would be
+// gone with this process.
+func (p *producing) keepUnread() {
+	done := make(chan error, 1)
+	go func() { done <- p.source.drain() }()
+	t := p.clock.NewTimer(drainLimit)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		if err != nil && !errors.Is(err, io.EOF) {
+			p.app.talk("keep the input: %v", err)
+		}
+	case <-t.C():
+		p.app.talk("the input has no end in sight; %s keeps what came until now", p.keep.path)
+	}
 }
 
 // dress gives a record what the flags say and the input does not.
@@ -265,6 +288,9 @@ func (p *producing) finish(end ending) error {
 		p.app.talk("refused: %d more", more)
 	}
 	var keepErr error
+	if p.keep != nil && end.unread {
+		p.keepUnread()
+	}
 	if p.keep != nil {
 		keepErr = p.settle(complete)
 	}

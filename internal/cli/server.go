@@ -178,18 +178,27 @@ func (a *app) untilStopped(ctx context.Context, b *config.Broker, running Runnin
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ControlledStopLimit+30*time.Second)
 	defer cancel()
 	stopped := make(chan error, 1)
+	began := a.Streams.Clock.Now()
 	go func() { stopped <- running.Stop(stop) }()
-	select {
-	case err := <-stopped:
-		if err != nil {
-			return fmt.Errorf("stop the broker: %w", err)
+	for {
+		select {
+		case err := <-stopped:
+			if err != nil {
+				return fmt.Errorf("stop the broker: %w", err)
+			}
+			logger.Info("stopped")
+			return nil
+		case <-a.Streams.Interrupts:
+			if a.Streams.Clock.Since(began) < repeatWithin {
+				continue // a shell or timeout(1) signals the process and its group
+			}
+			return errors.New("a second signal: not waiting for a clean stop; what was acknowledged is safe")
 		}
-		logger.Info("stopped")
-		return nil
-	case <-a.Streams.Interrupts:
-		return errors.New("a second signal: not waiting for a clean stop; what was acknowledged is safe")
 	}
 }
+
+// repeatWithin is how long after the first signal another one counts as the same.
+const repeatWithin = time.Second
 
 // explainStart adds what to do to an error of a start.
 func explainStart(b *config.Broker, err error) error {

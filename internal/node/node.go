@@ -106,8 +106,7 @@ func (n *Node) start(ctx, background context.Context) error {
 	n.broker.Start(ctx, n.quorum.Image())
 	n.dir.Settle()
 	n.group.Go(func() { n.broker.Run(background) })
-	n.openDoors(epoch)
-	return nil
+	return n.openDoors(epoch)
 }
 
 func clusterID(text string) (kafka.ClusterID, error) {
@@ -162,7 +161,7 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 	return reply.BrokerEpoch, nil
 }
 
-func (n *Node) openDoors(epoch kafka.BrokerEpoch) {
+func (n *Node) openDoors(epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
 	n.api = api.New(api.Options{Broker: n.broker, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
 	n.server = server.New(server.Options{Handler: n.api, Clock: n.o.Env.Clock, Limits: n.limits(), Log: n.o.Log})
@@ -171,16 +170,16 @@ func (n *Node) openDoors(epoch kafka.BrokerEpoch) {
 	}
 	n.ready.Store(true)
 	if n.o.Config.AdminListen == "" {
-		return
+		return nil
 	}
 	l, err := n.o.Env.Net.Listen(n.o.Config.AdminListen)
 	if err != nil {
-		n.o.Log.Error("admin listener does not open; the broker serves without it", "address", n.o.Config.AdminListen, "error", err)
-		return
+		return fmt.Errorf("listen on %s for metrics and health: %w", n.o.Config.AdminListen, err)
 	}
 	n.adminAt = l.Addr().String()
 	n.admin = admin.New(n.view, n.o.Log)
 	n.admin.Serve(l)
+	return nil
 }
 
 func (n *Node) limits() server.Limits {
