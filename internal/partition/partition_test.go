@@ -375,6 +375,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 		<-time.After(time.Second)
+		synctest.Wait()
 		if _, values := w.stored(); !slices.Equal(values, []string{"a", "b", "c", "d", "e"}) {
 			t.Errorf("stored later: %v", values)
 		}
