@@ -29,9 +29,9 @@ import (
 	"holdfast/internal/wire"
 )
 
-// fetchBytesMax bounds one reply, whatever the client asks for (Kafka's
-// fetch.max.bytes), in bytes.
-const fetchBytesMax = 55 << 20
+// fetchBytesMax bounds one reply in bytes, whatever the client asks for and
+// fetch.max.bytes allows: the size of a reply has 31 bits.
+const fetchBytesMax = 1 << 30
 
 // fetchWaitMax bounds how long a fetch may be parked.
 const fetchWaitMax = 5 * time.Minute
@@ -298,10 +298,11 @@ func (f *fetching) hasPartitions() bool {
 
 // limit is the most record bytes that the reply may hold, its first batch apart.
 func (f *fetching) limit() int {
+	most := min(fetchBytesMax, f.a.settings().FetchBytesMax)
 	if f.q.MaxBytes > 0 {
-		return min(fetchBytesMax, int(f.q.MaxBytes))
+		most = min(most, int(f.q.MaxBytes))
 	}
-	return fetchBytesMax
+	return most
 }
 
 // build reads every partition once and encodes what there is.

@@ -128,7 +128,7 @@ func (s *Stats) Requests(key kafka.APIKey) (total, failed int64) {
 
 // New makes the API of a broker.
 func New(o Options) *API {
-	a := &API{o: o, sessions: newSessions(sessionsMax), served: served()}
+	a := &API{o: o, sessions: newSessions(o.Broker.Settings().FetchSessions), served: served()}
 	a.handlers = make(map[kafka.APIKey]*handler, len(a.served))
 	for i := range a.served {
 		a.handlers[a.served[i].key] = &a.served[i]

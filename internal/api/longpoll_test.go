@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"holdfast/internal/config"
 	"holdfast/internal/kafka"
 	"holdfast/internal/record"
 )
@@ -200,6 +201,47 @@ func TestFetch_Sessions(t *testing.T) {
 		want("closing", session(id, -1, part(0, 0)), 0)
 		if p := session(id, 8); kafka.ErrorCode(p.ErrorCode) != kafka.ErrFetchSessionIDNotFound {
 			t.Errorf("a closed session: %d", p.ErrorCode)
+		}
+	})
+}
+
+// TestFetch_Settings: fetch.max.bytes outranks the client, and sessions end where
+// the setting says: the one that was used longest ago gives way, and with no
+// places a fetch is answered without one.
+func TestFetch_Settings(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := startLive(t, config.Setting{Key: "fetch.max.bytes", Value: "1024"}, config.Setting{Key: "max.incremental.fetch.session.cache.slots", Value: "2"})
+		defer l.stop()
+		c := l.dial()
+		defer c.c.Close()
+		c.createTopic("t", 1)
+		for range 4 {
+			ask[*kmsg.ProduceResponse](c, produceTo(9, -1, "t", one(string(make([]byte, 400)))))
+		}
+		if got := bases(t, ask[*kmsg.FetchResponse](c, fetchFrom(0, nil))); len(got) != 2 {
+			t.Errorf("batches at %v, want the two that 1024 bytes hold", got)
+		}
+		var ids []int32
+		for range 3 {
+			ids = append(ids, ask[*kmsg.FetchResponse](c, fetchFrom(0, func(q *kmsg.FetchRequest) { q.SessionEpoch = 0 })).SessionID)
+		}
+		for i, id := range ids {
+			p := ask[*kmsg.FetchResponse](c, fetchFrom(0, func(q *kmsg.FetchRequest) { q.SessionID, q.SessionEpoch = id, 1 }))
+			if gone := kafka.ErrorCode(p.ErrorCode) == kafka.ErrFetchSessionIDNotFound; gone != (i == 0) {
+				t.Errorf("session %d of 3 with two places: %d", i, p.ErrorCode)
+			}
+		}
+	})
+	bubble(t, func(t *testing.T) {
+		l := startLive(t, config.Setting{Key: "max.incremental.fetch.session.cache.slots", Value: "0"})
+		defer l.stop()
+		c := l.dial()
+		defer c.c.Close()
+		c.createTopic("t", 1)
+		ask[*kmsg.ProduceResponse](c, produceTo(9, -1, "t", one("v")))
+		p := ask[*kmsg.FetchResponse](c, fetchFrom(0, func(q *kmsg.FetchRequest) { q.SessionEpoch = 0 }))
+		if p.SessionID != 0 || len(bases(t, p)) != 1 {
+			t.Errorf("%+v", p)
 		}
 	})
 }

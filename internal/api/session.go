@@ -7,10 +7,6 @@ import (
 	"holdfast/internal/kafka"
 )
 
-// sessionsMax is how many fetch sessions are kept, as in Apache Kafka
-// (max.incremental.fetch.session.cache.slots).
-const sessionsMax = 1000
-
 // sessionPartitionsMax bounds what all sessions together may remember.
 const sessionPartitionsMax = 200_000
 
@@ -73,7 +69,7 @@ func (s *sessions) open(owner kafka.Principal, byID bool, wanted []wantedPartiti
 	for _, w := range wanted {
 		n.set(w)
 	}
-	if len(n.index) > sessionPartitionsMax {
+	if len(n.index) > sessionPartitionsMax || s.max == 0 {
 		return nil
 	}
 	s.mu.Lock()
