@@ -74,7 +74,7 @@ var ErrClosed = errors.New("the data directory is closed")
 type Dir struct {
 	o        Options
 	identity Identity
-	founded  bool
+	fresh    bool // this Open made the directory what it is
 	clean    bool // the last process stopped in order
 	lock     io.Closer
 	journal  *journal.Journal
@@ -249,7 +249,7 @@ func (d *Dir) takeCleanMark() error {
 	name := path.Join(d.o.Dir, cleanName)
 	b, err := vfs.ReadFile(d.o.Env.FS, name, pointsMax)
 	if errors.Is(err, fs.ErrNotExist) {
-		d.clean, d.mu.cleanLogs = d.founded, make(map[journal.Key]points)
+		d.clean, d.mu.cleanLogs = d.fresh, make(map[journal.Key]points)
 		return nil
 	}
 	if err != nil {
@@ -277,9 +277,6 @@ func (d *Dir) takeCleanMark() error {
 
 // Identity says whose directory this is.
 func (d *Dir) Identity() Identity { return d.identity }
-
-// Founded reports whether this Open made the directory what it is.
-func (d *Dir) Founded() bool { return d.founded }
 
 // WasClean reports whether the last process stopped in order.
 func (d *Dir) WasClean() bool { return d.clean }

@@ -33,6 +33,10 @@ type Identity struct {
 	// carries it: a clone or a restored snapshot shows by a counter that does not
 	// grow.
 	Starts uint64
+	// Founded: the metadata log of this directory was complete once. From then on
+	// a missing one is a loss, and never a reason to found another. A directory of
+	// a version that did not keep this says false until its next start is through.
+	Founded bool
 }
 
 // ErrNewer: the directory was written by a newer version of this program.
@@ -47,7 +51,7 @@ func (e *IdentityError) Error() string { return fmt.Sprintf("data directory %s: 
 func (id Identity) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", id.ClusterID, id.NodeID, id.DirectoryID)
-	fmt.Fprintf(&b, "holdfast.format=%d\nholdfast.starts=%d\n", formatVersion, id.Starts)
+	fmt.Fprintf(&b, "holdfast.format=%d\nholdfast.starts=%d\nholdfast.founded=%t\n", formatVersion, id.Starts, id.Founded)
 	fmt.Fprintf(&b, "holdfast.checksum=%08x\n", bin.CRC32C(b.Bytes()))
 	return b.Bytes()
 }
@@ -82,15 +86,16 @@ func decodeIdentity(b []byte) (Identity, error) {
 	if want := fmt.Sprintf("%08x", bin.CRC32C(b[:at])); values["holdfast.checksum"] != want {
 		return Identity{}, errors.New("checksum does not match: the file is damaged")
 	}
-	if values["version"] != "1" {
-		return Identity{}, fmt.Errorf("version %s of the file: %w", values["version"], ErrNewer)
-	}
 	cluster, err1 := kafka.ParseUUID(values["cluster.id"])
 	directory, err2 := kafka.ParseUUID(values["directory.id"])
 	node, err3 := strconv.ParseInt(values["node.id"], 10, 32)
 	starts, err4 := strconv.ParseUint(values["holdfast.starts"], 10, 64)
+	founded, err5 := false, error(nil)
+	if text, ok := values["holdfast.founded"]; ok {
+		founded, err5 = strconv.ParseBool(text)
+	}
 	return Identity{ClusterID: kafka.ClusterID(cluster), DirectoryID: kafka.DirectoryID(directory),
-		NodeID: kafka.BrokerID(node), Starts: starts}, errors.Join(err1, err2, err3, err4)
+		NodeID: kafka.BrokerID(node), Starts: starts, Founded: founded}, errors.Join(err1, err2, err3, err4, err5)
 }
 
 // claim reads the identity, or founds one in an empty directory, counts this
@@ -104,7 +109,7 @@ func (d *Dir) claim() error {
 			return err
 		}
 		d.identity = d.found()
-		d.founded = true
+		d.fresh = true
 	case err != nil:
 		return fmt.Errorf("read %s: %w", name, err)
 	default:
@@ -116,10 +121,26 @@ func (d *Dir) claim() error {
 		}
 	}
 	d.identity.Starts++
+	return d.storeIdentity()
+}
+
+func (d *Dir) storeIdentity() error {
+	name := path.Join(d.o.Dir, identityName)
 	if err := vfs.WriteFile(d.o.Env.FS, name, d.identity.encode()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// MarkFounded notes, durably, that the metadata log of this directory is
+// complete. It is called when that is durable and before anything is decided in
+// it, by the one who opened the directory.
+func (d *Dir) MarkFounded() error {
+	if d.identity.Founded {
+		return nil
+	}
+	d.identity.Founded = true
+	return d.storeIdentity()
 }
 
 // mustBeEmpty refuses to found an identity over somebody's data.

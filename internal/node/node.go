@@ -92,8 +92,12 @@ func (n *Node) start(ctx, background context.Context) error {
 	}
 	id := n.dir.Identity()
 	n.quorum, err = quorum.Open(quorum.Options{Env: n.o.Env, Dir: n.o.DataDir, Self: id.NodeID, ClusterID: id.ClusterID,
-		DirectoryID: id.DirectoryID, Config: n.o.Config, Log: n.o.Log})
+		DirectoryID: id.DirectoryID, Founded: id.Founded, Config: n.o.Config, Log: n.o.Log})
 	if err != nil {
+		return err
+	}
+	// Before anything is decided: what is lost from here on is lost, not absent.
+	if err := n.dir.MarkFounded(); err != nil {
 		return err
 	}
 	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: plant.partition()})

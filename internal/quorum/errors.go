@@ -73,4 +73,7 @@ var (
 	errValue    = errors.New("impossible value")
 	errStalled  = errors.New("no disk space for an entry")
 	errMissing  = errors.New("missing, although metadata was written here")
+	errWiped    = errors.New("missing: this directory belongs to a cluster that was founded long ago, and its metadata is gone. " +
+		"Put " + StateDirectory + " and " + LogDirectory + " back as they were; no second cluster is founded over the first. " +
+		"To begin anew, use an empty directory")
 )

@@ -62,6 +62,9 @@ func openStorage(o *Options) (*storage, snapshot, error) {
 // mayFound refuses a directory in which something was decided before, or which
 // holds partitions of a cluster whose metadata is gone.
 func mayFound(o *Options, dir string) error {
+	if o.Founded {
+		return &CorruptionError{File: path.Join(dir, "*"+snapshotSuffix), Cause: errWiped}
+	}
 	lost := func(file string) error {
 		return &CorruptionError{File: path.Join(dir, "*"+snapshotSuffix), Cause: fmt.Errorf("%s is there: %w", file, errMissing)}
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	Self        kafka.BrokerID
 	ClusterID   kafka.ClusterID
 	DirectoryID kafka.DirectoryID
+	// Founded: the directory's identity says that metadata was complete here once.
+	// Then missing metadata is a loss: nothing is founded.
+	Founded bool
 	// Config holds this node's settings, which decisions start from; nil: the
 	// defaults.
 	Config    *config.Broker
@@ -63,7 +66,8 @@ type Quorum struct {
 }
 
 // Open reads what is stored, or founds a cluster of this one voter where nothing
-// is. *CorruptionError, *VersionError, *meta.VersionError, ErrForeign: as they
+// is. When it returns without an error, what was founded is durable: the caller
+// notes that (Options.Founded) before it calls Start. *CorruptionError, *VersionError, *meta.VersionError, ErrForeign: as they
 // say; the files were left alone. The image is the one of the last snapshot until
 // Start.
 func Open(o Options) (*Quorum, error) {
