@@ -17,6 +17,7 @@ type Broker struct {
 	Limits
 	TopicDefaults
 	Upkeep
+	Groups
 
 	layers layers
 }
@@ -61,6 +62,20 @@ type Upkeep struct {
 	RetentionCheckInterval  time.Duration
 	ProducerIDExpiration    time.Duration
 	ProducerIDCheckInterval time.Duration
+}
+
+// Groups are the settings of consumer groups and of their internal topic.
+type Groups struct {
+	OffsetsPartitions        int
+	OffsetsReplicationFactor int // 0: as other topics
+	OffsetsSegmentBytes      int64
+	OffsetsRetention         time.Duration
+	OffsetsRetentionCheck    time.Duration
+	OffsetsCommitTimeout     time.Duration
+	OffsetMetadataMax        int
+	InitialRebalanceDelay    time.Duration
+	MinSession, MaxSession   time.Duration
+	GroupMaxSize             int
 }
 
 // EffectiveReplicationFactor is the replication factor of a new topic in a
@@ -237,6 +252,19 @@ func (b *Broker) fill(v map[string]Value) {
 		RetentionCheckInterval:  millis(v["log.retention.check.interval.ms"].Int),
 		ProducerIDExpiration:    millis(v["producer.id.expiration.ms"].Int),
 		ProducerIDCheckInterval: millis(v["producer.id.expiration.check.interval.ms"].Int),
+	}
+	b.Groups = Groups{
+		OffsetsPartitions:        int(v["offsets.topic.num.partitions"].Int),
+		OffsetsReplicationFactor: int(v["offsets.topic.replication.factor"].Int),
+		OffsetsSegmentBytes:      v["offsets.topic.segment.bytes"].Int,
+		OffsetsRetention:         time.Duration(v["offsets.retention.minutes"].Int) * time.Minute,
+		OffsetsRetentionCheck:    millis(v["offsets.retention.check.interval.ms"].Int),
+		OffsetsCommitTimeout:     millis(v["offsets.commit.timeout.ms"].Int),
+		OffsetMetadataMax:        int(v["offset.metadata.max.bytes"].Int),
+		InitialRebalanceDelay:    millis(v["group.initial.rebalance.delay.ms"].Int),
+		MinSession:               millis(v["group.min.session.timeout.ms"].Int),
+		MaxSession:               millis(v["group.max.session.timeout.ms"].Int),
+		GroupMaxSize:             int(v["group.max.size"].Int),
 	}
 	b.AdminListen = v["admin.listen"].Text
 }

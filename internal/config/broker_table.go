@@ -3,7 +3,8 @@ package config
 // Texts that several rows share.
 const (
 	notReplicated = "there is no replication yet"
-	notGroups     = "groups have their own settings when they come"
+	notGroups     = "only the classic group protocol exists yet"
+	noTuning      = "it needs no tuning here"
 	notTxn        = "there is no transaction coordinator yet"
 	notSecure     = "only PLAINTEXT listeners exist yet"
 	noThreads     = "goroutines, not thread pools: nothing to size"
@@ -81,6 +82,28 @@ var brokerTable = []Key{
 		Doc: "How long a follower may be behind before it leaves the ISR."},
 	{Name: "controlled.shutdown.max.wait.ms", Type: Long, Default: "30000", Rule: atLeast(1), Importance: Medium,
 		Doc: "How long a stop waits for requests that are under way."},
+	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", Rule: between(1, 1000), Importance: High,
+		Doc: "The partitions of the internal topic of consumer groups. It counts when the topic is made, at the first request of a group."},
+	{Name: "offsets.topic.replication.factor", Type: Short, Derived: "as default.replication.factor", Rule: between(1, 1<<15-1), Importance: High,
+		Doc: "The replication factor of the internal topic of consumer groups. It counts when the topic is made."},
+	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", Rule: atLeast(1 << 20), Importance: High,
+		Doc: "The segment size of the internal topic of consumer groups. It counts when the topic is made."},
+	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", Rule: atLeast(1), Importance: High,
+		Doc: "How long offsets are kept after their group lost its last member, or after the commit where there never was one."},
+	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Rule: atLeast(1), Importance: High,
+		Doc: "How often expired offsets are looked for."},
+	{Name: "offsets.commit.timeout.ms", Type: Int, Default: "5000", Rule: atLeast(1), Importance: High,
+		Doc: "How long an offset commit waits until it is durable, before it is answered with a retriable error."},
+	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", Rule: between(0, 1<<20), Importance: High,
+		Doc: "The most bytes of metadata that a client may commit with an offset."},
+	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", Rule: between(0, 3600_000), Importance: Medium,
+		Doc: "How long the first rebalance of an empty group waits for more members."},
+	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", Rule: atLeast(1), Importance: Medium,
+		Doc: "The shortest session timeout that a member may ask for."},
+	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", Rule: atLeast(1), Importance: Medium,
+		Doc: "The longest session timeout that a member may ask for."},
+	{Name: "group.max.size", Type: Int, Default: "2147483647", Rule: atLeast(1), Importance: Medium,
+		Doc: "The most members of a group."},
 }
 
 // PartitionsMax is the largest number of partitions of one topic.
@@ -88,19 +111,8 @@ const PartitionsMax = 100_000
 
 // brokerLaterTable is what rooms of later versions will read.
 var brokerLaterTable = keysOf(Low, []ignoredKey{
-	{"offsets.topic.replication.factor", Short, "", "the replication factor of the internal topic of groups", notGroups},
-	{"offsets.topic.num.partitions", Int, "50", "the partitions of the internal topic of groups", notGroups},
-	{"offsets.topic.segment.bytes", Int, "104857600", "the segment size of the internal topic of groups", notGroups},
-	{"offsets.topic.compression.codec", Int, "0", "the compression of the internal topic of groups", notGroups},
-	{"offsets.retention.minutes", Int, "10080", "how long offsets of an empty group are kept", notGroups},
-	{"offsets.retention.check.interval.ms", Long, "600000", "how often expired offsets are looked for", notGroups},
-	{"offsets.load.buffer.size", Int, "5242880", "the read size of loading offsets", notGroups},
-	{"offsets.commit.timeout.ms", Int, "5000", "how long an offset commit may take", notGroups},
-	{"offset.metadata.max.bytes", Int, "4096", "the largest metadata of an offset", notGroups},
-	{"group.initial.rebalance.delay.ms", Int, "3000", "how long the first rebalance waits for members", notGroups},
-	{"group.min.session.timeout.ms", Int, "6000", "the shortest session timeout", notGroups},
-	{"group.max.session.timeout.ms", Int, "1800000", "the longest session timeout", notGroups},
-	{"group.max.size", Int, "2147483647", "the most members of a group", notGroups},
+	{"offsets.topic.compression.codec", Int, "0", "the compression of the internal topic of groups", noTuning},
+	{"offsets.load.buffer.size", Int, "5242880", "the read size of loading offsets", noTuning},
 	{"group.coordinator.threads", Int, "4", "the threads of the coordinator", noThreads},
 	{"group.coordinator.rebalance.protocols", List, "classic,consumer,streams", "the group protocols that are served", notGroups},
 	{"group.consumer.session.timeout.ms", Int, "45000", "the session timeout of consumer groups", notGroups},

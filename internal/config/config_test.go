@@ -471,7 +471,7 @@ func TestCheck_NamesWhatCostsThePromise(t *testing.T) {
 		{[]string{"log.dirs=/tmpfiles/kafka"}, "accepted"},
 		{[]string{"log.dirs=/tmp/a,/b"}, "refused"},
 		{[]string{"transaction.state.log.min.isr=1"}, "ignored unsafe"},
-		{[]string{"offsets.topic.replication.factor=1"}, "ignored unsafe"},
+		{[]string{"offsets.topic.replication.factor=1"}, "unsafe"},
 		{[]string{"num.io.threads=8"}, "ignored"},
 		{[]string{"num.io.threads=many"}, "refused"},
 		{[]string{"sasl.enabled.mechanisms=PLAIN"}, "ignored"},
