@@ -91,7 +91,8 @@ type Storage struct {
 	JournalSize       int64
 	DirectSyncs       int64
 	Checkpoints       int64
-	ProducersRejected int64
+	CheckpointsFailed int64 // and tried again: a full disk, no file descriptor
+	NoDescriptor      int64 // times that a group commit waited for a file descriptor
 }
 
 // Quorum describes the metadata log as this broker sees it.

@@ -140,12 +140,12 @@ func (b *Broker) forgetFailures(t *topic) {
 }
 
 // retryOpens looks again at the topics with a log that did not open because the
-// disk was full. Any other reason stays until somebody looks: a sync that failed
+// disk was full, or because no file descriptor was left. Any other reason stays until somebody looks: a sync that failed
 // must never be tried again.
 func (b *Broker) retryOpens(ctx context.Context) {
 	b.mu.Lock()
 	for id, err := range b.mu.failed {
-		if !errors.Is(err, vfs.ErrNoSpace) {
+		if !errors.Is(err, vfs.ErrNoSpace) && !vfs.NoDescriptor(err) {
 			continue
 		}
 		b.mu.changed[id.TopicID] = struct{}{}

@@ -148,7 +148,13 @@ func (d *Dir) checkpoint(upTo uint64, all bool) bool {
 	states, dirty := d.states(upTo, all)
 	if dirty > syncAllAbove {
 		// Afterwards each log finds its segment clean.
-		if err := vfs.SyncAll(d.o.Env.FS, d.o.Dir); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		err := vfs.SyncAll(d.o.Env.FS, d.o.Dir)
+		if vfs.NoDescriptor(err) {
+			d.stats.CheckpointFailures.Add(1)
+			d.o.Log.Warn("no file descriptor is left for a checkpoint; it will be tried again", "dir", d.o.Dir, "error", err)
+			return false
+		}
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			d.stop(err)
 			return false
 		}

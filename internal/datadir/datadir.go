@@ -128,6 +128,7 @@ type stopped struct{ err error }
 type Stats struct {
 	Rounds, Bytes, Nanoseconds      atomic.Int64
 	DirectSyncs, Checkpoints        atomic.Int64
+	NoDescriptor                    atomic.Int64 // flush rounds that waited for a file descriptor
 	JournalFull, CheckpointFailures atomic.Int64
 }
 

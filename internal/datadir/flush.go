@@ -3,7 +3,9 @@ package datadir
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"holdfast/internal/journal"
 	"holdfast/internal/log"
@@ -96,7 +98,14 @@ func (d *Dir) commit(g *group) (first, last uint64, err error) {
 	if err := d.Err(); err != nil {
 		return 0, 0, err
 	}
-	if err := d.syncExtents(g); err != nil {
+	err = d.syncExtents(g)
+	for err != nil && vfs.NoDescriptor(err) {
+		if err := d.awaitDescriptor(err); err != nil {
+			return 0, 0, err
+		}
+		err = d.syncExtents(g)
+	}
+	if err != nil {
 		return 0, 0, err
 	}
 	write := func() error {
@@ -161,7 +170,24 @@ func (d *Dir) write(r *journal.Round) (uint64, error) {
 	return seq, err
 }
 
+// descriptorPause is how long a flush round waits for a file descriptor.
+const descriptorPause = 20 * time.Millisecond
+
+// awaitDescriptor waits a moment. Where nothing could be opened nothing was
+// synced, and nobody was told anything: trying again is no second sync.
+func (d *Dir) awaitDescriptor(cause error) error {
+	if d.stats.NoDescriptor.Add(1)%64 == 1 {
+		d.o.Log.Warn("no file descriptor is left; writes wait for one. Raise the limit of open files", "dir", d.o.Dir, "error", cause)
+	}
+	d.o.Env.Clock.Sleep(descriptorPause)
+	if d.ctx.Err() != nil {
+		return fmt.Errorf("closing: %w", cause)
+	}
+	return d.Err()
+}
+
 // syncExtents makes the bytes of the group's extents durable in their segments.
+// Only where every error is the want of a descriptor is the one that it returns.
 func (d *Dir) syncExtents(g *group) error {
 	segments, gap := g.segments()
 	if len(segments) == 0 && !gap || d.o.mutant == mutantSkipDirectSync {
@@ -218,6 +244,10 @@ func (d *Dir) syncParallel(segments []*log.Segment) error {
 	}
 	errs[0] = segments[0].SyncData()
 	all.Wait()
+	// Beside a sync that failed, the want of a descriptor is not worth a word.
+	if final := slices.DeleteFunc(slices.Clone(errs), vfs.NoDescriptor); errors.Join(final...) != nil {
+		return errors.Join(final...)
+	}
 	return errors.Join(errs...)
 }
 

@@ -131,3 +131,39 @@ func TestReview_NoDescriptorAtACheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A sync that could not open the directory of a new segment was not begun.
+func TestReview_NoDescriptorForTheDirectoryOfANewSegment(t *testing.T) {
+	m := vfs.NewMem(1)
+	l := reviewLog(t, m, 4096)
+	for range 5 {
+		if err := reviewAppend(t, l, 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	heal := m.Inject(vfs.Fault{Op: vfs.OpOpen, Path: "/d/t-0", Err: syscall.EMFILE})
+	err := l.active().SyncData()
+	if !vfs.NoDescriptor(err) {
+		t.Fatalf("sync of a new segment: %v", err)
+	}
+	if _, err := l.Checkpoint(); !vfs.NoDescriptor(err) {
+		t.Errorf("checkpoint: %v", err)
+	}
+	heal()
+	if l.Err() != nil {
+		t.Errorf("the log is offline until a restart: %v", l.Err())
+	}
+	point, err := l.Checkpoint()
+	if err != nil || point != l.End() {
+		t.Errorf("checkpoint at %d of %d, %v", point, l.End(), err)
+	}
+	// A sync that did fail stays final.
+	if err := reviewAppend(t, l, 1000); err != nil {
+		t.Fatal(err)
+	}
+	m.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.log", Times: 1})
+	_, _ = l.Checkpoint()
+	if _, err := l.Checkpoint(); err == nil || l.Err() == nil {
+		t.Errorf("after a failed sync: %v, %v", err, l.Err())
+	}
+}

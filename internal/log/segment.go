@@ -98,8 +98,9 @@ func (s *Segment) Name() string { return s.name }
 
 // SyncData makes everything that was appended to the segment before the call
 // durable, its directory entry included. An error is final: the log goes offline
-// and the caller must not acknowledge anything more of the directory. Of a
-// segment that was deleted there is nothing left to make durable. It may be called
+// and the caller must not acknowledge anything more of the directory; but where
+// no descriptor was left (vfs.NoDescriptor) nothing was begun, and the call may be
+// repeated. Of a segment that was deleted there is nothing left to make durable. It may be called
 // concurrently with everything else.
 func (s *Segment) SyncData() error {
 	if s.complete.Load() {
@@ -113,16 +114,21 @@ func (s *Segment) SyncData() error {
 		return nil
 	}
 	if err != nil {
-		s.failed(err)
-		return err
+		return s.fail(err)
 	}
 	defer s.done()
 	if err := f.SyncData(); err != nil {
-		err = fmt.Errorf("sync segment %s: %w", s.name, err)
-		s.failed(err)
-		return err
+		return s.fail(fmt.Errorf("sync segment %s: %w", s.name, err))
 	}
 	return s.enter()
+}
+
+// fail tells the log of an error that is final, and returns it.
+func (s *Segment) fail(err error) error {
+	if !vfs.NoDescriptor(err) {
+		s.failed(err)
+	}
+	return err
 }
 
 // enter makes the directory entry durable, once.
@@ -131,9 +137,7 @@ func (s *Segment) enter() error {
 		return nil
 	}
 	if err := s.fsys.SyncDir(s.dir); err != nil {
-		err = fmt.Errorf("sync segment %s: %w", s.name, err)
-		s.failed(err)
-		return err
+		return s.fail(fmt.Errorf("sync segment %s: %w", s.name, err))
 	}
 	s.entered.Store(true)
 	return nil

@@ -131,7 +131,7 @@ func (c *core) applyMembership(x *pb.Entry) error {
 const (
 	snapshotEveryBytes   = 4 << 20
 	snapshotEveryEntries = 10_000
-	snapshotTicks        = 50 // after one that a full disk prevented
+	snapshotTicks        = 50 // after one that was prevented
 )
 
 func (c *core) maybeSnapshot() error {
@@ -144,12 +144,13 @@ func (c *core) maybeSnapshot() error {
 	return c.trySnapshot()
 }
 
-// trySnapshot is takeSnapshot, and without disk space nothing: the entries stay.
+// trySnapshot is takeSnapshot, and without disk space or file descriptors
+// nothing: the entries stay.
 func (c *core) trySnapshot() error {
 	err := c.takeSnapshot()
-	if errors.Is(err, vfs.ErrNoSpace) {
+	if errors.Is(err, vfs.ErrNoSpace) || vfs.NoDescriptor(err) {
 		c.snapshotAt = c.ticks + snapshotTicks
-		c.o.Log.Warn("no disk space for a metadata snapshot; the entries stay", "error", err)
+		c.o.Log.Warn("no metadata snapshot for the moment; the entries stay", "error", err)
 		return nil
 	}
 	return err

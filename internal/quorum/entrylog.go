@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -91,11 +92,30 @@ func (e *entryLog) append(entries []*pb.Entry) (n int, err error) {
 		return 0, err
 	}
 	for _, s := range dirty {
-		if syncErr := s.SyncData(); syncErr != nil {
+		if syncErr := e.sync(s); syncErr != nil {
 			return 0, syncErr
 		}
 	}
 	return n, err
+}
+
+// How long a sync waits for a file descriptor, and how often it looks. A new
+// segment's directory needs one.
+const (
+	descriptorPause = 20 * time.Millisecond
+	descriptorTries = 3000
+)
+
+// sync makes what was written to a segment durable. The entries are in the log
+// already, so that the want of a descriptor, before which nothing was synced,
+// is waited out.
+func (e *entryLog) sync(s *log.Segment) error {
+	err := s.SyncData()
+	for try := 0; vfs.NoDescriptor(err) && try < descriptorTries; try++ {
+		e.clock.Sleep(descriptorPause)
+		err = s.SyncData()
+	}
+	return err
 }
 
 func appendBatch(data []byte, headers []record.Header, x *pb.Entry, now kafka.Timestamp) ([]byte, []record.Header, error) {

@@ -224,10 +224,10 @@ func (s *storage) trim(keep uint64) error {
 	if err == nil {
 		_, err = s.disk.l.Checkpoint()
 	}
-	if err != nil && !errors.Is(err, log.ErrNoSpace) {
+	if err != nil && !errors.Is(err, log.ErrNoSpace) && !vfs.NoDescriptor(err) {
 		return fmt.Errorf("trim metadata log: %w", err)
 	}
-	return nil // a full disk: the next snapshot tries again
+	return nil // the next snapshot tries again
 }
 
 func (s *storage) writeSnapshot(snap snapshot, encoded []byte) error {

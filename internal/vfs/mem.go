@@ -464,8 +464,18 @@ func (m *Mem) Stat(name string) (Info, error) {
 	return Info{Size: node.size, IsDir: node.isDir}, nil
 }
 
+// openDir is the descriptor that a sync of a directory takes for a moment.
+func (m *Mem) openDir(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return pathError("open", name, m.glance(OpOpen, name, 0, 0))
+}
+
 // SyncDir implements FS. It covers the changes that were made before it began.
 func (m *Mem) SyncDir(name string) error {
+	if err := m.openDir(name); err != nil {
+		return err
+	}
 	pause := m.delay(OpSyncDir, name, 0)
 	covered, err := m.beginSyncDir(name)
 	if err != nil || len(covered) == 0 {

@@ -302,6 +302,9 @@ func allocatedBytes(n *memNode) int64 {
 
 // SyncAll implements AllSyncer.
 func (m *Mem) SyncAll(name string) error {
+	if err := m.openDir(name); err != nil {
+		return err
+	}
 	pause := m.delay(OpSync, name, 0)
 	covered, flights, err := m.beginSyncAll(name)
 	if err != nil || covered == nil {

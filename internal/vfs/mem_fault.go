@@ -16,7 +16,7 @@ type Op uint16
 // The kinds of operations. Those that change the disk count for Ops and
 // CrashAfter; OpOpen, OpRead and OpList do not.
 const (
-	OpOpen        Op = 1 << iota // opening or locking a file that is there
+	OpOpen        Op = 1 << iota // opening or locking a file that is there, and a directory to sync it
 	OpRead                       // ReadAt
 	OpList                       // ReadDir, Stat
 	OpWrite                      // WriteAt

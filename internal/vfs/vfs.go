@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 )
 
 // Flag says how OpenFile opens a file. Flags are combined with |.
@@ -32,6 +33,14 @@ var (
 	// ErrDirectUnsupported: this file system refuses Direct; open again without it.
 	ErrDirectUnsupported = errors.New("direct I/O is not supported here")
 )
+
+// NoDescriptor reports whether err is the want of a file descriptor, of this
+// process or of the machine. Then a file or directory was not opened, and what
+// was to be done with it was not begun: the caller may try again, also where the
+// error of a sync would be final.
+func NoDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 // FS is one file system. Names are slash-separated paths in the form of the
 // host. Every implementation is safe for concurrent use.
