@@ -92,6 +92,7 @@ type Storage struct {
 	DirectSyncs       int64
 	Checkpoints       int64
 	CheckpointsFailed int64 // and tried again: a full disk, no file descriptor
+	Strays            int   // directories of topics that the metadata does not know
 	NoDescriptor      int64 // times that a group commit waited for a file descriptor
 }
 

@@ -21,6 +21,9 @@ type Options struct {
 	Config *config.Broker
 	Log    *slog.Logger
 	Faults partition.Faults
+	// Reconciled, when set, hears of every image that the partitions here have
+	// become. It must not wait.
+	Reconciled func()
 }
 
 // Broker is the set of partitions hosted here. Look-ups are safe at any time.
@@ -40,8 +43,12 @@ type Broker struct {
 		waiting []appliedWaiter
 
 		failed map[kafka.TopicIDPartition]error
+		// deleted are topics that the metadata log has deleted and whose
+		// directories may still be here.
+		deleted map[kafka.TopicID]deletedTopic
 	}
-	kick chan struct{}
+	strays atomic.Int64 // directories of no known topic
+	kick   chan struct{}
 }
 
 // table is immutable: a change makes another one.
@@ -65,6 +72,7 @@ func New(o Options) *Broker {
 	b.table.Store(&table{byName: map[string]*topic{}, byID: map[kafka.TopicID]*topic{}})
 	b.mu.changed = make(map[kafka.TopicID]struct{})
 	b.mu.failed = make(map[kafka.TopicIDPartition]error)
+	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
 	b.mu.done = kafka.NoOffset
 	return b
 }

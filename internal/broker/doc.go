@@ -12,11 +12,14 @@
 //  2. A partition is found only when its log is open and it is led here.
 //  3. A deleted partition's journal entries are fenced before its directory is
 //     moved aside, so that no replay brings dead bytes back.
+//  4. Only what an entry of the metadata log has deleted is deleted. A directory
+//     of a topic that the metadata does not know is reported and stays.
 //
 // File map
 //
 //	broker.go     the table, look-ups
 //	reconcile.go  metadata deltas into open, lead, configure, delete
+//	deleted.go    directories of deleted topics, and of unknown ones
 //	upkeep.go     retention and expiry, called on a timer
 //	run.go        the goroutines
 package broker

@@ -36,6 +36,7 @@ func (b *Broker) Changed(delta meta.Delta, image *meta.Image) {
 	for _, id := range delta.TopicIDs() {
 		b.mu.changed[id] = struct{}{}
 	}
+	b.noteDeletedLocked(delta, image)
 	b.mu.all = b.mu.all || delta.ConfigsOfBrokers()
 	b.mu.Unlock()
 	select {
@@ -54,6 +55,7 @@ func (b *Broker) Start(ctx context.Context, image *meta.Image) {
 	b.mu.all = true
 	b.mu.Unlock()
 	b.reconcile(ctx)
+	b.reportStrays()
 }
 
 // AwaitApplied waits until the partitions here are what the metadata at offset
@@ -78,12 +80,14 @@ func (b *Broker) AwaitApplied(ctx context.Context, offset kafka.Offset) error {
 // reconcile makes the partitions here what the newest image says.
 func (b *Broker) reconcile(ctx context.Context) {
 	b.mu.Lock()
-	image, changed, all := b.mu.next, b.mu.changed, b.mu.all
-	b.mu.next, b.mu.changed, b.mu.all = nil, make(map[kafka.TopicID]struct{}), false
-	b.mu.Unlock()
+	image, changed, all, deleted := b.mu.next, b.mu.changed, b.mu.all, b.mu.deleted
 	if image == nil {
+		b.mu.Unlock()
 		return
 	}
+	b.mu.next, b.mu.changed, b.mu.all = nil, make(map[kafka.TopicID]struct{}), false
+	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
+	b.mu.Unlock()
 	old := b.table.Load()
 	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
 	if all {
@@ -98,7 +102,7 @@ func (b *Broker) reconcile(ctx context.Context) {
 	ids := slices.SortedFunc(maps.Keys(changed), func(x, y kafka.TopicID) int { return slices.Compare(x[:], y[:]) })
 	removed := b.removeTopics(next, image, ids)
 	b.table.Store(next) // deleted topics are gone before their logs are
-	b.deleteAll(ctx, removed)
+	b.deleteAll(ctx, removed, deleted)
 	b.openTopics(ctx, image, ids)
 	b.finishReconcile(image)
 }
@@ -153,22 +157,11 @@ func (b *Broker) retryOpens(ctx context.Context) {
 			b.mu.next = b.mu.last
 		}
 	}
+	if len(b.mu.deleted) > 0 && b.mu.next == nil && b.o.Dir.Err() == nil {
+		b.mu.next = b.mu.last // what could not be deleted the last time
+	}
 	b.mu.Unlock()
 	b.reconcile(ctx)
-}
-
-func (b *Broker) deleteAll(ctx context.Context, topics []*topic) {
-	for _, t := range topics {
-		for _, p := range t.partitions {
-			if p == nil {
-				continue
-			}
-			p.Resign()
-			if err := b.o.Dir.RemoveLog(ctx, p.Log()); err != nil {
-				b.o.Log.Error("cannot delete a partition; it stays on disk", "topic", t.name, "partition", p.ID().Partition, "error", err)
-			}
-		}
-	}
 }
 
 // openTopics opens, leads and configures the partitions of the topics, several
@@ -279,6 +272,9 @@ func (b *Broker) finishReconcile(image *meta.Image) {
 	}
 	b.mu.waiting = rest
 	b.mu.Unlock()
+	if b.o.Reconciled != nil {
+		b.o.Reconciled()
+	}
 }
 
 // logConfig is the part of a topic's settings that its logs obey.

@@ -118,7 +118,10 @@ type Dir struct {
 		cleanLogs     map[journal.Key]points // closed in order and not opened since
 		points        map[journal.Key]points
 		pointsChanged bool // since they were stored
-		closed        bool
+		// deleted are topics of which the metadata says that they were deleted, and
+		// which may have left something here.
+		deleted map[kafka.TopicID]bool
+		closed  bool
 	}
 }
 
@@ -139,6 +142,7 @@ func Open(o Options) (*Dir, error) {
 	d := &Dir{o: o, kick: signal(), wanted: signal(), freed: signal(), doubt: signal(), asideTurn: signal(), asks: make(chan chan bool)}
 	d.mu.fill, d.mu.spare = &group{}, &group{}
 	d.mu.logs, d.mu.byKey = make(map[*log.Log]*logState), make(map[journal.Key]*logState)
+	d.mu.deleted = make(map[kafka.TopicID]bool)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if err := d.open(); err != nil {
 		d.cancel()

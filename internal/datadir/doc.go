@@ -30,9 +30,11 @@
 //  5. The identity on disk outranks what the caller asks for. A damaged identity
 //     is never taken for a fresh directory, a missing journal or log directory
 //     never for an empty one.
-//  6. A log's entries are fenced before its directory is moved or removed. The
+//  6. Nothing is deleted but what a caller names as deleted by the metadata. What
+//     belongs to no known topic stays, or is set aside where it is in the way.
+//  7. A log's entries are fenced before its directory is moved or removed. The
 //     order of a log's entries in the journal is the order of its calls.
-//  7. A log that does not open does not keep the ring: its entries are put aside,
+//  8. A log that does not open does not keep the ring: its entries are put aside,
 //     durably.
 //
 // Locks: mu guards the group that is being filled and the states of the logs. It
@@ -43,7 +45,8 @@
 //
 //	datadir.go    the type, open, close
 //	identity.go   meta.properties
-//	logs.go       opening and removing logs
+//	logs.go       opening logs
+//	remove.go     deleting the logs of deleted topics; what belongs to no topic
 //	settle.go     journal entries that nobody claims
 //	fence.go      what a fence leaves of entries
 //	submit.go     filling a group

@@ -25,20 +25,54 @@ func Create(o Options) (*Log, error) {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
 	}
-	inv, err := list(o.FS, o.Dir)
+	empty, err := IsEmpty(o.FS, o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, base := range inv.logs {
-		if info, err := o.FS.Stat(filePath(o.Dir, base, suffixLog)); err != nil || info.Size > 0 {
-			return nil, fmt.Errorf("create log %s: segment %d has bytes: %w", o.Dir, base, ErrExists)
-		}
+	if !empty {
+		return nil, fmt.Errorf("create log %s: a segment has bytes: %w", o.Dir, ErrExists)
 	}
 	l := newLog(o)
 	if err := l.create(); err != nil {
 		return nil, fmt.Errorf("create log %s: %w", o.Dir, err)
 	}
 	return l, nil
+}
+
+// IsEmpty reports whether no segment in the directory has a single byte.
+func IsEmpty(fsys vfs.FS, dir string) (bool, error) {
+	inv, err := list(fsys, dir)
+	if err != nil {
+		return false, err
+	}
+	for _, base := range inv.logs {
+		info, err := fsys.Stat(filePath(dir, base, suffixLog))
+		if err != nil {
+			return false, fmt.Errorf("list log %s: %w", dir, err)
+		}
+		if info.Size > 0 {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Discard ends a log that is about to be deleted: its files are closed when the
+// last Range of them is released, and nothing is written any more. It is the
+// writer's.
+func (l *Log) Discard() {
+	l.takeTurn()
+	defer l.endTurn()
+	l.mu.Lock()
+	closed, segments := l.mu.closed, l.mu.segments
+	l.mu.closed = true
+	l.mu.Unlock()
+	if closed {
+		return
+	}
+	for _, s := range segments {
+		s.retire()
+	}
 }
 
 // create writes the identity last: a directory without one holds nothing.

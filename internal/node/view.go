@@ -90,5 +90,5 @@ func (n *Node) fillStorage(v *admin.View) {
 	v.Storage = admin.Storage{Failed: n.dir.Err() != nil, Full: n.dir.Full(), Free: free, Total: total,
 		FlushRounds: s.Rounds.Load(), FlushedBytes: s.Bytes.Load(), FlushSeconds: float64(s.Nanoseconds.Load()) / 1e9,
 		JournalUsed: u.Used, JournalSize: u.Size, DirectSyncs: s.DirectSyncs.Load(), Checkpoints: s.Checkpoints.Load(),
-		CheckpointsFailed: s.CheckpointFailures.Load(), NoDescriptor: s.NoDescriptor.Load()}
+		CheckpointsFailed: s.CheckpointFailures.Load(), NoDescriptor: s.NoDescriptor.Load(), Strays: n.broker.Strays()}
 }

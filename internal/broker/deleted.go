@@ -1,0 +1,114 @@
+package broker
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"holdfast/internal/datadir"
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+	"holdfast/internal/quorum"
+)
+
+// deletedTopic is what a topic was when the metadata log deleted it.
+type deletedTopic struct {
+	name       string
+	partitions int
+}
+
+// noteDeletedLocked remembers the topics that an entry of the metadata log has
+// deleted: the only evidence that their directories may go. At a start the
+// entries since the snapshot are told again, so that a crash before the
+// directories went is made good.
+func (b *Broker) noteDeletedLocked(delta meta.Delta, image *meta.Image) {
+	for _, id := range delta.TopicIDs() {
+		if image.TopicByID(id) != nil {
+			continue
+		}
+		if t := delta.From().TopicByID(id); t != nil {
+			b.mu.deleted[id] = deletedTopic{name: t.Name, partitions: len(t.Partitions)}
+		}
+	}
+}
+
+// removeLimit bounds how long a deletion waits for flush rounds, also when the
+// broker is stopping.
+const removeLimit = 30 * time.Second
+
+// deleteAll deletes what is here of topics that are no more: logs that are open,
+// and directories whose log never opened. What cannot be deleted now is tried
+// again, with the next change or after a moment.
+func (b *Broker) deleteAll(ctx context.Context, removed []*topic, deleted map[kafka.TopicID]deletedTopic) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
+	defer cancel()
+	for _, t := range removed {
+		for _, p := range t.partitions {
+			if p != nil {
+				p.Resign()
+			}
+		}
+		// A topic of the table is one of the metadata's, whatever was told.
+		deleted[t.id] = deletedTopic{name: t.name, partitions: max(len(t.partitions), deleted[t.id].partitions)}
+	}
+	open := make(map[kafka.TopicID]*topic, len(removed))
+	for _, t := range removed {
+		open[t.id] = t
+	}
+	var list []datadir.Removal
+	for id, was := range deleted {
+		list = appendRemovals(list, id, was, open[id])
+	}
+	if len(list) == 0 {
+		return
+	}
+	if err := b.o.Dir.Remove(ctx, list); err != nil {
+		b.o.Log.Error("cannot delete directories of deleted topics; they stay until it can be done", "topics", len(deleted), "error", err)
+		b.mu.Lock()
+		maps.Copy(b.mu.deleted, deleted)
+		b.mu.Unlock()
+	}
+}
+
+func appendRemovals(list []datadir.Removal, id kafka.TopicID, was deletedTopic, t *topic) []datadir.Removal {
+	for i := range was.partitions {
+		r := datadir.Removal{Topic: was.name, ID: kafka.TopicIDPartition{TopicID: id, Partition: kafka.PartitionIndex(i)}}
+		if t != nil && i < len(t.partitions) && t.partitions[i] != nil {
+			r.Log = t.partitions[i].Log()
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// reportStrays looks for directories of partitions that the metadata does not
+// know, or that were set aside: nothing says that they may go, so they stay, and
+// somebody has to look.
+func (b *Broker) reportStrays() {
+	b.mu.Lock()
+	image := b.mu.last
+	b.mu.Unlock()
+	dirs, err := b.o.Dir.PartitionDirs()
+	if err != nil {
+		b.o.Log.Error("cannot look for directories of unknown topics", "error", err)
+		return
+	}
+	strays := int64(0)
+	for _, x := range dirs {
+		if x.Dir == quorum.LogDirectory || !x.Aside && known(image, x.Name) {
+			continue
+		}
+		strays++
+		b.o.Log.Warn("a partition directory belongs to no topic that the metadata knows; it stays, look at it with 'holdfast log dump' and remove it by hand",
+			"dir", x.Dir, "topic", x.Name.Topic, "partition", x.Name.Partition, "set_aside", x.Aside)
+	}
+	b.strays.Store(strays)
+}
+
+func known(image *meta.Image, name kafka.TopicPartition) bool {
+	t := image.TopicByName(name.Topic)
+	return t != nil && int(name.Partition) < len(t.Partitions)
+}
+
+// Strays is how many directories of unknown topics the start has found.
+func (b *Broker) Strays() int { return int(b.strays.Load()) }
