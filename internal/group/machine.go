@@ -18,7 +18,7 @@ type Settings struct {
 	OffsetRetention  time.Duration // offsets.retention.minutes
 	RetentionCheck   time.Duration // offsets.retention.check.interval.ms
 	MaxMetadata      int           // offset.metadata.max.bytes
-	MaxBatchBytes    int           // most bytes of one Effects' records that an append takes, at least LeastBatchBytes
+	MaxBatchBytes    int           // most bytes of one Effects' records that an append takes; less than LeastBatchBytes counts as that
 	NewMemberTimeout time.Duration // how long a new member may wait in JoinGroup; 0 means Kafka's 5 min
 }
 
@@ -43,7 +43,7 @@ type Machine struct {
 
 // New returns an empty machine.
 func New(settings Settings) *Machine {
-	invariant.Check(settings.MaxBatchBytes >= LeastBatchBytes, "group: batches of %d bytes are too small", settings.MaxBatchBytes)
+	settings.MaxBatchBytes = max(settings.MaxBatchBytes, LeastBatchBytes)
 	if settings.NewMemberTimeout <= 0 {
 		settings.NewMemberTimeout = 5 * time.Minute
 	}
