@@ -81,18 +81,29 @@ func (a *API) metadataResponse(c *Conn, q *wire.MetadataRequest, version int16) 
 			out.Brokers = append(out.Brokers, wire.MetadataResponseBroker{NodeID: int32(b.ID), Host: e.Host, Port: e.Port, Rack: rack(b)})
 		}
 	}
+	if q.IncludeClusterAuthorizedOperations {
+		out.AuthorizedOperations = a.operationsOn(c.Principal, clusterResource())
+	}
 	if allTopics(q, version) {
 		for _, t := range image.Topics() {
 			if a.authorize(c.Principal, opDescribe, topicResource(t.Name)) {
-				out.Topics = append(out.Topics, describeTopic(image, t))
+				out.Topics = append(out.Topics, a.withOperations(c, q, describeTopic(image, t)))
 			}
 		}
 		return &out
 	}
 	for i := range q.Topics {
-		out.Topics = append(out.Topics, a.metadataTopic(c, image, &q.Topics[i]))
+		out.Topics = append(out.Topics, a.withOperations(c, q, a.metadataTopic(c, image, &q.Topics[i])))
 	}
 	return &out
+}
+
+// withOperations adds what may be done to a topic, where that was asked (KIP-430).
+func (a *API) withOperations(c *Conn, q *wire.MetadataRequest, t wire.MetadataResponseTopic) wire.MetadataResponseTopic {
+	if q.IncludeTopicAuthorizedOperations && t.ErrorCode == int16(kafka.ErrNone) {
+		t.AuthorizedOperations = a.operationsOn(c.Principal, topicResource(*t.Topic))
+	}
+	return t
 }
 
 func rack(b *meta.Broker) *string {
@@ -136,15 +147,21 @@ func describeTopic(image *meta.Image, t *meta.Topic) wire.MetadataResponseTopic 
 		w := wire.NewMetadataResponseTopicPartition()
 		w.Partition, w.Leader, w.LeaderEpoch = int32(p.Index), int32(p.Leader), int32(p.LeaderEpoch)
 		w.Replicas, w.ISR = brokerIDs(p.Replicas), brokerIDs(p.ISR)
-		for _, id := range p.Replicas {
-			if b := image.Broker(id); b == nil || b.Fenced {
-				w.OfflineReplicas = append(w.OfflineReplicas, int32(id))
-			}
-		}
+		w.OfflineReplicas = offlineReplicas(image, p)
 		if p.Leader == kafka.NoBroker {
 			w.ErrorCode = int16(kafka.ErrLeaderNotAvailable)
 		}
 		out.Partitions[i] = w
+	}
+	return out
+}
+
+// offlineReplicas are the replicas whose brokers are not there.
+func offlineReplicas(image *meta.Image, p meta.Partition) (out []int32) {
+	for _, id := range p.Replicas {
+		if b := image.Broker(id); b == nil || b.Fenced {
+			out = append(out, int32(id))
+		}
 	}
 	return out
 }

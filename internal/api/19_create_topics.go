@@ -69,7 +69,7 @@ func (a *API) created(t *controller.TopicResult) wire.CreateTopicsResponseTopic 
 	out.Topic, out.ErrorCode = t.Name, int16(t.Code)
 	if t.Code != kafka.ErrNone {
 		message := t.Message
-		out.ErrorMessage = &message
+		out.ErrorMessage, out.Configs = &message, []wire.CreateTopicsResponseTopicConfig{}
 		return out
 	}
 	out.TopicID, out.NumPartitions, out.ReplicationFactor = t.ID, int32(t.Partitions), int16(t.ReplicationFactor)
@@ -85,7 +85,7 @@ func createRefused(q *wire.CreateTopicsRequest, code kafka.ErrorCode, why string
 	out := wire.NewCreateTopicsResponse()
 	for i := range q.Topics {
 		t := wire.NewCreateTopicsResponseTopic()
-		t.Topic, t.ErrorCode, t.ErrorMessage = q.Topics[i].Topic, int16(code), &why
+		t.Topic, t.ErrorCode, t.ErrorMessage, t.Configs = q.Topics[i].Topic, int16(code), &why, []wire.CreateTopicsResponseTopicConfig{}
 		out.Topics = append(out.Topics, t)
 	}
 	return &out

@@ -9,9 +9,8 @@ package api
 // durability) stand among Kafka's.
 
 import (
-	"strconv"
-
 	"holdfast/internal/config"
+	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
 )
@@ -34,6 +33,8 @@ func (a *API) describeResource(c *Conn, q *wire.DescribeConfigsRequest, in *wire
 		out.ErrorCode, out.ErrorMessage = int16(code), &why
 		return out
 	}
+	none := ""
+	out.ErrorMessage = &none
 	if !a.authorize(c.Principal, opDescribeConfigs, configResource(in.ResourceType, in.ResourceName)) {
 		return refuse(kafka.ErrTopicAuthorizationFailed, "not authorised")
 	}
@@ -41,6 +42,9 @@ func (a *API) describeResource(c *Conn, q *wire.DescribeConfigsRequest, in *wire
 	var list []config.Described
 	switch in.ResourceType {
 	case wire.ConfigResourceTypeTopic:
+		if err := controller.ValidateTopicName(in.ResourceName); err != nil {
+			return refuse(codeOf(err), err.Error())
+		}
 		t := image.TopicByName(in.ResourceName)
 		if t == nil {
 			return refuse(kafka.ErrUnknownTopicOrPartition, "no such topic")
@@ -51,15 +55,22 @@ func (a *API) describeResource(c *Conn, q *wire.DescribeConfigsRequest, in *wire
 		}
 		list = a.settings().DescribeTopic(image.TopicConfig(t.Name), factor)
 	case wire.ConfigResourceTypeBroker:
-		if in.ResourceName != "" && in.ResourceName != strconv.Itoa(int(a.o.Self)) {
-			return refuse(kafka.ErrInvalidRequest, "this broker is node "+strconv.Itoa(int(a.o.Self)))
+		if in.ResourceName != "" {
+			if code, why := a.thisBroker(in.ResourceName); code != kafka.ErrNone {
+				return refuse(code, why)
+			}
 		}
 		list = a.settings().DescribeBroker(len(image.Brokers()))
 		if in.ResourceName == "" {
 			list = clusterDefaults(list)
 		}
+	case wire.ConfigResourceTypeClientMetrics, wire.ConfigResourceTypeGroupConfig:
+		if in.ResourceName == "" {
+			return refuse(kafka.ErrInvalidRequest, "the name is missing")
+		}
+		return out // nobody has set anything
 	default:
-		return refuse(kafka.ErrInvalidRequest, "only topics and brokers have settings here")
+		return refuse(kafka.ErrInvalidRequest, "resources of this type have no settings here")
 	}
 	for _, d := range list {
 		if wanted(in.ConfigNames, d.Key.Name) {
@@ -75,7 +86,7 @@ func clusterDefaults(in []config.Described) (out []config.Described) {
 	for _, d := range in {
 		for _, s := range d.Synonyms {
 			if s.Source == config.SourceDynamicCluster {
-				out = append(out, config.Described{Key: d.Key, Value: s.Value, Source: s.Source, Synonyms: d.Synonyms})
+				out = append(out, config.Described{Key: d.Key, Value: s.Value, Source: s.Source, Synonyms: []config.Competing{s}})
 				break
 			}
 		}
@@ -84,7 +95,7 @@ func clusterDefaults(in []config.Described) (out []config.Described) {
 }
 
 func wanted(names []string, name string) bool {
-	if names == nil {
+	if len(names) == 0 {
 		return true
 	}
 	for _, n := range names {

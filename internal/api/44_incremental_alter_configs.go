@@ -3,14 +3,14 @@ package api
 // IncrementalAlterConfigs, key 44, versions 0 and 1 (KIP-339).
 //
 // Deviations from Apache Kafka: broker loggers are not configured over the wire;
-// settings that name files, classes or addresses are read-only.
+// settings that name files, classes or addresses are read-only; a broker setting
+// that nobody knows is refused rather than kept.
 
 import (
 	"context"
 
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
-	"holdfast/internal/meta"
 	"holdfast/internal/wire"
 )
 
@@ -19,63 +19,43 @@ func (a *API) incrementalAlterConfigs(r *Request) (*Reply, Pending) {
 	if err := q.Decode(r.body, r.Header.Version); err != nil {
 		return a.malformed(r, err), nil
 	}
-	command := controller.AlterConfigs{ValidateOnly: q.ValidateOnly}
-	out := wire.NewIncrementalAlterConfigsResponse()
-	var asked []int // places in the response of what goes to the controller
+	changes := configChanges{command: controller.AlterConfigs{ValidateOnly: q.ValidateOnly}}
 	for i := range q.Resources {
 		in := &q.Resources[i]
-		res := wire.IncrementalAlterConfigsResponseResource{ResourceType: in.ResourceType, ResourceName: in.ResourceName}
-		change, code, why := a.configChange(r.Conn, in)
-		if code == kafka.ErrNone {
-			command.Resources = append(command.Resources, change)
-			asked = append(asked, i)
-		} else {
-			res.ErrorCode, res.ErrorMessage = int16(code), &why
+		change, ok := incrementalChange(in)
+		if !ok {
+			changes.results = append(changes.results, configOutcome{kafka.ErrInvalidRequest, "unknown operation"})
+			continue
 		}
-		out.Resources = append(out.Resources, res)
+		a.askFor(r.Conn, &changes, in.ResourceType, in.ResourceName, change)
 	}
-	if len(asked) == 0 {
-		return respond(r, &out), nil
-	}
-	return nil, a.later(r, 0, func(ctx context.Context) wire.Message {
-		reply, err := a.submit(ctx, command)
-		for n, i := range asked {
-			code, why := codeOf(err), ""
-			if err != nil {
-				why = err.Error()
-			} else {
-				code, why = reply.Configs[n].Code, reply.Configs[n].Message
+	answer := func() wire.Message {
+		out := wire.NewIncrementalAlterConfigsResponse()
+		for i, x := range changes.results {
+			w := wire.IncrementalAlterConfigsResponseResource{ResourceType: q.Resources[i].ResourceType, ResourceName: q.Resources[i].ResourceName, ErrorCode: int16(x.code)}
+			if x.code != kafka.ErrNone {
+				w.ErrorMessage = &x.why
 			}
-			out.Resources[i].ErrorCode = int16(code)
-			if code != kafka.ErrNone {
-				out.Resources[i].ErrorMessage = &why
-			}
+			out.Resources = append(out.Resources, w)
 		}
 		return &out
+	}
+	if len(changes.asked) == 0 {
+		return respond(r, answer()), nil
+	}
+	return nil, a.later(r, 0, func(ctx context.Context) wire.Message {
+		a.change(ctx, &changes)
+		return answer()
 	})
 }
 
-func (a *API) configChange(c *Conn, in *wire.IncrementalAlterConfigsRequestResource) (change controller.ResourceChange, code kafka.ErrorCode, why string) {
-	change.Resource = meta.Resource{Type: meta.ResourceType(in.ResourceType), Name: in.ResourceName}
-	if in.ResourceType != wire.ConfigResourceTypeTopic && in.ResourceType != wire.ConfigResourceTypeBroker {
-		return change, kafka.ErrInvalidRequest, "only topics and brokers have settings here"
-	}
-	if !a.authorize(c.Principal, opAlterConfigs, configResource(in.ResourceType, in.ResourceName)) {
-		return change, kafka.ErrTopicAuthorizationFailed, "not authorised"
-	}
-	for i := range in.Configs {
-		op := in.Configs[i].Op
-		if op < wire.IncrementalAlterConfigOpSet || op > wire.IncrementalAlterConfigOpSubtract {
-			return change, kafka.ErrInvalidRequest, "unknown operation"
+// incrementalChange is false when an operation is unknown.
+func incrementalChange(in *wire.IncrementalAlterConfigsRequestResource) (change controller.ResourceChange, ok bool) {
+	for _, c := range in.Configs {
+		if c.Op < wire.IncrementalAlterConfigOpSet || c.Op > wire.IncrementalAlterConfigOpSubtract {
+			return change, false
 		}
-		change.Changes = append(change.Changes, controller.ConfigChange{Key: in.Configs[i].Name, Op: controller.ConfigOp(op), Value: in.Configs[i].Value})
+		change.Changes = append(change.Changes, controller.ConfigChange{Key: c.Name, Op: controller.ConfigOp(c.Op), Value: c.Value})
 	}
-	return change, kafka.ErrNone, ""
-}
-
-func configResource(t wire.ConfigResourceType, name string) resource {
-	if t == wire.ConfigResourceTypeTopic {
-		return topicResource(name)
-	}
-	return clusterResource()
+	return change, true
 }

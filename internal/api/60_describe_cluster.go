@@ -9,9 +9,11 @@ import (
 	"holdfast/internal/wire"
 )
 
-// endpointBrokers is the endpoint type of brokers; controllers have no door of
-// their own here.
-const endpointBrokers = 1
+// The types of endpoints. Controllers have no door of their own here.
+const (
+	endpointBrokers     = 1
+	endpointControllers = 2
+)
 
 func (a *API) describeCluster(r *Request) (*Reply, Pending) {
 	q := wire.NewDescribeClusterRequest()
@@ -19,11 +21,19 @@ func (a *API) describeCluster(r *Request) (*Reply, Pending) {
 		return a.malformed(r, err), nil
 	}
 	out := wire.NewDescribeClusterResponse()
-	out.EndpointType = q.EndpointType
-	if q.EndpointType != endpointBrokers {
+	switch q.EndpointType {
+	case endpointBrokers:
+	case endpointControllers:
 		why := "this address is a broker's"
 		out.ErrorCode, out.ErrorMessage = int16(kafka.ErrMismatchedEndpointType), &why
 		return respond(r, &out), nil
+	default:
+		why := "unknown type of endpoint"
+		out.ErrorCode, out.ErrorMessage = int16(kafka.ErrUnsupportedEndpointType), &why
+		return respond(r, &out), nil
+	}
+	if q.IncludeClusterAuthorizedOperations {
+		out.ClusterAuthorizedOperations = a.operationsOn(r.Conn.Principal, clusterResource())
 	}
 	image := a.o.Quorum.Image()
 	out.ClusterID = image.ClusterID().String()

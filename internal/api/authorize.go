@@ -41,3 +41,25 @@ func clusterResource() resource          { return resource{kind: onCluster, name
 func (a *API) authorize(_ kafka.Principal, op operation, _ resource) bool {
 	return op != opClusterAction
 }
+
+// The operations that Kafka knows for a kind of resource, with their numbers on
+// the wire.
+var (
+	topicOperations   = map[operation]uint{opRead: 3, opWrite: 4, opCreate: 5, opDelete: 6, opAlter: 7, opDescribe: 8, opDescribeConfigs: 10, opAlterConfigs: 11}
+	clusterOperations = map[operation]uint{opCreate: 5, opAlter: 7, opDescribe: 8, opClusterAction: 9, opDescribeConfigs: 10, opAlterConfigs: 11, opIdempotentWrite: 12}
+)
+
+// operationsOn is the set of operations that the principal may do (KIP-430), one
+// bit each.
+func (a *API) operationsOn(p kafka.Principal, r resource) (bits int32) {
+	known := topicOperations
+	if r.kind == onCluster {
+		known = clusterOperations
+	}
+	for op, number := range known {
+		if a.authorize(p, op, r) {
+			bits |= 1 << number
+		}
+	}
+	return bits
+}

@@ -70,6 +70,8 @@ type conn struct {
 	t    testing.TB
 	c    net.Conn
 	last int32
+	// again makes another connection to the same broker.
+	again func() *conn
 }
 
 func (l *live) dial() *conn {
@@ -78,7 +80,7 @@ func (l *live) dial() *conn {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return &conn{t: l.t, c: c}
+	return &conn{t: l.t, c: c, again: l.dial}
 }
 
 func frame(q kmsg.Request, correlation int32) []byte {
@@ -96,7 +98,11 @@ var errClosed = errors.New("the connection was closed")
 
 // read returns the next reply without its size: correlation id, then the rest.
 func (c *conn) read() (int32, []byte, error) {
-	_ = c.c.SetReadDeadline(time.Now().Add(time.Minute))
+	wait := time.Minute
+	if *recordFrom != "" {
+		wait = 10 * time.Second
+	}
+	_ = c.c.SetReadDeadline(time.Now().Add(wait))
 	var head [4]byte
 	if _, err := io.ReadFull(c.c, head[:]); err != nil {
 		if errors.Is(err, io.EOF) {

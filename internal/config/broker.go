@@ -177,7 +177,9 @@ func ValidateBroker(settings map[string]string) error {
 			continue
 		}
 		if !k.Dynamic {
-			return k.refuse(text, "it can be changed in the broker's configuration only, followed by a restart")
+			refused := k.refuse(text, "it can be changed in the broker's configuration only, followed by a restart")
+			refused.ReadOnly = true
+			return refused
 		}
 		if _, err := k.Parse(text); err != nil {
 			return err

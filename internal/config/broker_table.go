@@ -12,6 +12,9 @@ const (
 	noZooKeeper   = "the metadata log took ZooKeeper's place"
 	oneProcess    = "broker and controller are one process"
 	noBuffers     = "the operating system sizes socket buffers by itself"
+	noQuotas      = "there are no quotas yet"
+	oneDirectory  = "there is one data directory"
+	fixed2000     = "2000 is the limit"
 	metadataLog   = "the metadata log has its own fixed limits"
 )
 
@@ -228,7 +231,7 @@ func keysOf(importance Importance, rows []ignoredKey) []Key {
 	keys := make([]Key, 0, len(rows))
 	for _, r := range rows {
 		keys = append(keys, Key{Name: r.name, Type: r.kind, Default: r.value, NoDefault: r.value == "", Importance: importance,
-			Ignored: r.why, Doc: "In Kafka: " + r.what + "."})
+			Dynamic: changeableInKafka[r.name], Sensitive: r.kind == Password, Ignored: r.why, Doc: "In Kafka: " + r.what + "."})
 	}
 	return keys
 }

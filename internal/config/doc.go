@@ -25,6 +25,7 @@
 //	value.go         types, parsed values, rules
 //	topic_table.go   the settings of a topic
 //	broker_table.go  the settings of a broker
+//	broker_kafka_table.go  what else Kafka lists, without effect here
 //	broker_rules.go  rules of single broker settings; defaults of topic settings
 //	topic.go         Topic, ResolveTopic
 //	broker.go        Broker, dynamic settings

@@ -73,6 +73,8 @@ type ValueError struct {
 	Value  string // empty for a sensitive one
 	Origin string // where it was set ("server.properties:12"); may be empty
 	Cause  string // in plain words
+	// ReadOnly: the value may be right, but not on a running broker.
+	ReadOnly bool
 }
 
 // Error is origin, key, value and cause.
@@ -197,5 +199,5 @@ func distance(a, b string) int {
 
 var (
 	topicIndex  = newIndex(topicTable)
-	brokerIndex = newIndex(brokerTable, brokerLogTable, brokerLaterTable, brokerIgnoredTable)
+	brokerIndex = newIndex(brokerTable, brokerLogTable, brokerLaterTable, brokerIgnoredTable, brokerKafkaTable)
 )

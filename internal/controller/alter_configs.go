@@ -238,6 +238,9 @@ func (d *decision) alterClusterMinISR(r meta.Resource, before, after map[string]
 // refusedSetting keeps the reason that config gave.
 func refusedSetting(err error) *Error {
 	var v *config.ValueError
+	if errors.As(err, &v) && v.ReadOnly {
+		return refuse(kafka.ErrInvalidRequest, "%v", v)
+	}
 	if errors.As(err, &v) {
 		return refuse(kafka.ErrInvalidConfig, "%v", v)
 	}

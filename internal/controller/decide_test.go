@@ -278,7 +278,7 @@ func TestAlterConfigs(t *testing.T) {
 		"other resource":      {change(meta.Resource{Type: 8, Name: "1"}, controller.ConfigSet, "num.partitions", "1"), kafka.ErrInvalidRequest},
 		"unknown setting":     {change(a, controller.ConfigSet, "retention.mss", "1"), kafka.ErrInvalidConfig},
 		"bad value":           {change(a, controller.ConfigSet, "retention.ms", "soon"), kafka.ErrInvalidConfig},
-		"not dynamic":         {change(cluster, controller.ConfigSet, "listeners", "PLAINTEXT://:9092"), kafka.ErrInvalidConfig},
+		"not dynamic":         {change(cluster, controller.ConfigSet, "listeners", "PLAINTEXT://:9092"), kafka.ErrInvalidRequest},
 		"append to a number":  {change(a, controller.ConfigAppend, "retention.ms", "1"), kafka.ErrInvalidConfig},
 		"unknown operation":   {change(a, 7, "retention.ms", "1"), kafka.ErrInvalidRequest},
 		"min isr above rf":    {change(a, controller.ConfigSet, "min.insync.replicas", "3"), kafka.ErrInvalidConfig},
