@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/broker"
 	"holdfast/internal/clock"
+	"holdfast/internal/coord"
 	"holdfast/internal/kafka"
 	"holdfast/internal/quorum"
 	"holdfast/internal/wire"
@@ -88,6 +89,7 @@ type Pending interface {
 // Options are what the API is made of. All fields are set.
 type Options struct {
 	Broker *broker.Broker
+	Coord  *coord.Coordinator
 	Quorum *quorum.Quorum
 	Clock  clock.Clock
 	Log    *slog.Logger

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"holdfast/internal/coord"
 	"holdfast/internal/partition"
 	"holdfast/internal/vfs"
 )
@@ -17,3 +18,5 @@ func plantedFaults(string) planted { return planted{} }
 func (planted) fs(real vfs.FS) vfs.FS { return real }
 
 func (planted) partition() partition.Faults { return partition.Faults{} }
+
+func (planted) coord() coord.Faults { return coord.Faults{} }

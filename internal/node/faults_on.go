@@ -5,6 +5,7 @@ package node
 import (
 	"strings"
 
+	"holdfast/internal/coord"
 	"holdfast/internal/partition"
 	"holdfast/internal/vfs"
 )
@@ -14,6 +15,7 @@ import (
 //	ack-before-write    acknowledge a batch before it is written
 //	no-fsync            every sync does nothing, and synchronous writes are ordinary ones
 //	no-producer-table   forget every producer at start
+//	commit-early        answer an offset commit before it is written
 type planted struct{ names string }
 
 func plantedFaults(names string) planted { return planted{names} }
@@ -37,6 +39,8 @@ func (p planted) fs(real vfs.FS) vfs.FS {
 func (p planted) partition() partition.Faults {
 	return partition.Faults{AckBeforeWrite: p.has("ack-before-write"), ForgetProducers: p.has("no-producer-table")}
 }
+
+func (p planted) coord() coord.Faults { return coord.Faults{CommitEarly: p.has("commit-early")} }
 
 // lyingFS claims that everything is on stable storage.
 type lyingFS struct{ vfs.FS }

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/broker"
 	"holdfast/internal/config"
 	"holdfast/internal/controller"
+	"holdfast/internal/coord"
 	"holdfast/internal/datadir"
 	"holdfast/internal/env"
 	"holdfast/internal/kafka"
@@ -41,6 +42,7 @@ type Node struct {
 	dir     *datadir.Dir
 	quorum  *quorum.Quorum
 	broker  *broker.Broker
+	coord   *coord.Coordinator
 	api     *api.API
 	server  *server.Server
 	admin   *admin.Server
@@ -100,8 +102,12 @@ func (n *Node) start(ctx, background context.Context) error {
 	if err := n.dir.MarkFounded(); err != nil {
 		return err
 	}
-	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: plant.partition()})
-	n.quorum.Subscribe(func(delta meta.Delta, image *meta.Image) { n.broker.Changed(delta, image) })
+	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: plant.partition(), Reconciled: func() { n.coord.Reconciled() }})
+	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: plant.coord()})
+	n.quorum.Subscribe(func(delta meta.Delta, image *meta.Image) {
+		n.broker.Changed(delta, image)
+		n.coord.Changed(delta, image)
+	})
 	n.quorum.Start()
 	epoch, err := n.register(ctx)
 	if err != nil {
@@ -109,6 +115,7 @@ func (n *Node) start(ctx, background context.Context) error {
 	}
 	n.broker.Start(ctx, n.quorum.Image())
 	n.dir.Settle()
+	n.coord.Start()
 	n.group.Go(func() { n.broker.Run(background) })
 	return n.openDoors(epoch)
 }
@@ -167,7 +174,7 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 
 func (n *Node) openDoors(epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
-	n.api = api.New(api.Options{Broker: n.broker, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
+	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
 	n.server = server.New(server.Options{Handler: n.api, Clock: n.o.Env.Clock, Limits: n.limits(), Log: n.o.Log})
 	for _, l := range n.doors {
 		n.server.Serve(l)
@@ -233,6 +240,9 @@ func (n *Node) shutdown(ctx context.Context) error {
 		for _, l := range n.doors {
 			_ = l.Listener.Close()
 		}
+	}
+	if n.coord != nil {
+		n.coord.Close()
 	}
 	n.cancel()
 	n.group.Wait()

@@ -1,0 +1,222 @@
+package coord
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf16"
+
+	"holdfast/internal/broker"
+	"holdfast/internal/clock"
+	"holdfast/internal/config"
+	"holdfast/internal/controller"
+	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+)
+
+// OffsetsTopic is the internal topic of consumer groups.
+const OffsetsTopic = "__consumer_offsets"
+
+// Options are what a coordinator is made of. All fields are set.
+type Options struct {
+	Broker *broker.Broker
+	Image  func() *meta.Image
+	Clock  clock.Clock
+	Rand   interface{ Read(p []byte) }
+	Log    *slog.Logger
+	Faults Faults
+}
+
+// Coordinator holds the groups of the partitions that are led here. It is safe
+// for concurrent use.
+type Coordinator struct {
+	o      Options
+	shards atomic.Pointer[shards]
+	// armed is when the runner wakes up by itself, in milliseconds.
+	armed atomic.Int64
+	kick  chan struct{}
+	// loads bounds how many partitions are loaded side by side.
+	loads chan struct{}
+	group sync.WaitGroup
+	stop  context.CancelFunc
+
+	mu struct {
+		sync.Mutex
+		dirty   map[*shard]struct{} // something that they wait for has happened
+		changed bool                // partitions or leaders changed
+		removed bool                // topics were deleted
+	}
+}
+
+// shards is immutable: a change makes another one.
+type shards struct {
+	topic kafka.TopicID
+	count int              // partitions of the topic; 0 when there is none
+	byID  map[int32]*shard // those that are led here
+}
+
+// loadsAtOnce is how many partitions are replayed side by side.
+const loadsAtOnce = 4
+
+// New makes a coordinator without groups. Start begins its work.
+func New(o Options) *Coordinator {
+	c := &Coordinator{o: o, kick: make(chan struct{}, 1), loads: make(chan struct{}, loadsAtOnce)}
+	c.shards.Store(&shards{})
+	c.mu.dirty = make(map[*shard]struct{})
+	return c
+}
+
+// Reconciled tells that the partitions here may have changed. It never waits.
+func (c *Coordinator) Reconciled() {
+	c.mu.Lock()
+	c.mu.changed = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+// Changed tells that the metadata has moved to image. It never waits.
+func (c *Coordinator) Changed(delta meta.Delta, image *meta.Image) {
+	for _, id := range delta.TopicIDs() {
+		if image.TopicByID(id) == nil {
+			c.mu.Lock()
+			c.mu.removed = true
+			c.mu.Unlock()
+			c.poke()
+			return
+		}
+	}
+}
+
+// touched tells that something that s waits for has happened. It never waits and
+// takes no lock that is held across anything.
+func (c *Coordinator) touched(s *shard) {
+	c.mu.Lock()
+	c.mu.dirty[s] = struct{}{}
+	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *Coordinator) poke() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+// alarm makes the runner wake up at the latest at due.
+func (c *Coordinator) alarm(due int64) {
+	if due < c.armed.Load() {
+		c.poke()
+	}
+}
+
+func (c *Coordinator) now() kafka.Timestamp { return kafka.Timestamp(c.o.Clock.Now().UnixMilli()) }
+
+// TopicCommand makes the internal topic as the broker's settings want it.
+func TopicCommand(settings *config.Broker) controller.CreateTopics {
+	setting := func(key, value string) controller.Setting { return controller.Setting{Key: key, Value: &value} }
+	topic := controller.NewTopic{Name: OffsetsTopic, Partitions: settings.OffsetsPartitions, ReplicationFactor: controller.Default,
+		Configs: []controller.Setting{setting("cleanup.policy", "compact"), setting("compression.type", "producer"),
+			setting("segment.bytes", strconv.FormatInt(settings.OffsetsSegmentBytes, 10))}}
+	if settings.OffsetsReplicationFactor > 0 {
+		topic.ReplicationFactor = settings.OffsetsReplicationFactor
+	}
+	return controller.CreateTopics{Topics: []controller.NewTopic{topic}}
+}
+
+// PartitionOf is the partition of the internal topic, of so many, that a group
+// lives in: Kafka's own rule.
+func PartitionOf(group string, count int) kafka.PartitionIndex {
+	var hash int32
+	for _, unit := range utf16.Encode([]rune(group)) {
+		hash = 31*hash + int32(unit)
+	}
+	return kafka.PartitionIndex(int(hash&0x7fffffff) % count)
+}
+
+// shardOf finds the shard of a group; nil when it is not coordinated here.
+func (c *Coordinator) shardOf(group string) *shard {
+	t := c.shards.Load()
+	if t.count == 0 {
+		return nil
+	}
+	return t.byID[int32(PartitionOf(group, t.count))]
+}
+
+// reconcile makes the shards what the metadata and the broker say: one for each
+// partition that is led here, a new one where the epoch is new or the old one
+// broke long enough ago.
+func (c *Coordinator) reconcile(ctx context.Context) {
+	old := c.shards.Load()
+	next := &shards{byID: map[int32]*shard{}}
+	if t := c.o.Image().TopicByName(OffsetsTopic); t != nil {
+		next.topic, next.count = t.ID, len(t.Partitions)
+		for i := range t.Partitions {
+			if s := c.shardFor(old, t.ID, int32(i)); s != nil {
+				next.byID[int32(i)] = s
+			}
+		}
+	}
+	c.shards.Store(next)
+	for i, s := range old.byID {
+		if next.byID[i] != s {
+			s.drop("the partition is not led here any more")
+		}
+	}
+	for i, s := range next.byID {
+		if old.byID[i] != s {
+			c.runLoad(ctx, s)
+		}
+	}
+}
+
+func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) *shard {
+	p, code := c.o.Broker.ByID(topic, kafka.PartitionIndex(index))
+	if code != kafka.ErrNone {
+		return nil
+	}
+	o := p.Offsets()
+	if !o.Leading {
+		return nil
+	}
+	if s := old.byID[index]; s != nil && s.part == p && s.epoch == o.Epoch && !s.replaceable(c.now()) {
+		return s
+	}
+	return newShard(c, p, o)
+}
+
+// work does what is due and returns when to look again.
+func (c *Coordinator) work(ctx context.Context) (next time.Duration) {
+	c.mu.Lock()
+	dirty, changed, removed := c.mu.dirty, c.mu.changed, c.mu.removed
+	c.mu.dirty, c.mu.changed, c.mu.removed = make(map[*shard]struct{}), false, false
+	c.mu.Unlock()
+	now := c.now()
+	for _, s := range c.shards.Load().byID {
+		changed = changed || s.replaceable(now)
+	}
+	if changed {
+		c.reconcile(ctx)
+	}
+	for s := range dirty {
+		s.settle()
+	}
+	due := now + kafka.Timestamp(idleWake.Milliseconds())
+	for _, s := range c.shards.Load().byID {
+		if removed {
+			s.forgetTopics()
+		}
+		if kafka.Timestamp(s.due.Load()) <= now {
+			s.tick(now)
+		}
+		due = min(due, kafka.Timestamp(s.due.Load()))
+	}
+	c.armed.Store(int64(due))
+	return time.Duration(max(0, due-c.now())) * time.Millisecond
+}
+
+// idleWake is how often the runner looks even where nothing is due.
+const idleWake = time.Minute

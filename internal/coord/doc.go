@@ -1,0 +1,42 @@
+// Package coord hosts consumer groups: one group.Machine for each partition of
+// __consumer_offsets that this broker leads. It loads the machine from the log,
+// feeds it requests and the time, appends the records that it returns, and sends
+// replies when what they say is committed.
+//
+// What it is not: it decides nothing about groups (package group does), it knows
+// no connection and no wire version (package api does), and it does not choose
+// where the partitions live (the metadata does).
+//
+// # Invariants
+//
+//  1. A reply leaves when the records that it speaks of are below the high
+//     watermark, in the leader epoch that they were appended in: an offset commit
+//     is as durable as any acknowledged record.
+//  2. A machine whose append failed, or whose epoch ended, is never asked again.
+//     Everybody who waits for it is told NOT_COORDINATOR, which sends every
+//     client back to FindCoordinator, and a new one is loaded from the log.
+//  3. A machine is loaded from everything that was in the log when its shard
+//     began, and only once all of that is committed.
+//  4. Calls of one partition are serialised. What one partition owes is bounded.
+//
+// # Locks
+//
+//	shard.mu          the machine and what it owes; never held across a wait
+//	  Partition's mu  taken by Append and Outcome
+//	Coordinator.mu    a leaf: what the runner shall look at
+//
+// Tickets are completed after shard.mu has been released. A flush that moves the
+// high watermark only tells the runner, which takes shard.mu itself.
+//
+// # File map
+//
+//	coord.go   Coordinator: which shards exist, the internal topic
+//	shard.go   one partition: calls, effects, replies that wait
+//	calls.go   the requests
+//	load.go    replay
+//	ticket.go  a call that waits for its reply
+//	faults.go  a planted fault, for proving the rigs
+//	run.go     the goroutines
+//
+// KIPs: KIP-62, KIP-211, KIP-345, KIP-394, KIP-447 (all in package group).
+package coord

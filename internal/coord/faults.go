@@ -1,0 +1,31 @@
+package coord
+
+import (
+	"time"
+
+	"holdfast/internal/group"
+)
+
+// Faults are planted on purpose, in builds made for proving that the rigs can
+// fail. The zero value plants none.
+type Faults struct {
+	// CommitEarly answers before the records are written, and writes them a
+	// little later.
+	CommitEarly bool
+}
+
+// writtenLate is what a kill or a power cut within that time loses.
+const writtenLate = 30 * time.Millisecond
+
+// appendLateLocked answers now and writes later.
+func (s *shard) appendLateLocked(e group.Effects) {
+	s.mu.committed, s.mu.last = e.Seq, e.Seq
+	records, now := e.Records, s.mu.now
+	s.c.o.Clock.AfterFunc(writtenLate, func() {
+		s.mu.Lock()
+		defer s.unlock()
+		if s.mu.state == active {
+			_ = s.appendLocked(records, now)
+		}
+	})
+}

@@ -1,0 +1,125 @@
+package coord
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"holdfast/internal/group"
+	"holdfast/internal/kafka"
+	"holdfast/internal/purgatory"
+	"holdfast/internal/record"
+)
+
+// loadChunk is how many bytes are read at a time.
+const loadChunk = 1 << 20
+
+// load replays the log into a machine. Requests are told to wait meanwhile.
+func (s *shard) load(ctx context.Context) {
+	began := s.c.o.Clock.Now()
+	o := s.part.Offsets()
+	m := group.New(s.settings())
+	records, err := s.replay(ctx, m, o.LogStart)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		s.c.o.Log.Error("cannot load consumer groups; they are offline", "partition", s.part.ID().Partition, "error", err)
+		s.drop(err.Error())
+		return
+	}
+	s.activate(m)
+	if records > 0 {
+		s.c.o.Log.Info("consumer groups loaded", "partition", s.part.ID().Partition, "records", records, "skipped", m.Skipped(),
+			"from", o.LogStart, "to", s.end, "took", s.c.o.Clock.Since(began).Round(time.Millisecond))
+	}
+}
+
+func (s *shard) settings() group.Settings {
+	b := s.c.o.Broker.Settings()
+	return group.Settings{MinSession: b.MinSession, MaxSession: b.MaxSession, MaxSize: b.GroupMaxSize, InitialDelay: b.InitialRebalanceDelay,
+		OffsetRetention: b.OffsetsRetention, RetentionCheck: b.OffsetsRetentionCheck, MaxMetadata: b.OffsetMetadataMax,
+		MaxBatchBytes: s.part.Config().MaxMessageBytes}
+}
+
+// replay feeds everything in [from, s.end) to m, once all of it is committed: a
+// record that is seen must not be taken back.
+func (s *shard) replay(ctx context.Context, m *group.Machine, from kafka.Offset) (records int, err error) {
+	if err := s.awaitCommitted(ctx); err != nil {
+		return 0, err
+	}
+	for from < s.end && ctx.Err() == nil {
+		batches, end, err := s.readBatches(from)
+		if err != nil {
+			return records, err
+		}
+		for len(batches) > 0 {
+			h, err := record.ParseHeader(batches)
+			if err != nil || h.Size() > len(batches) {
+				return records, fmt.Errorf("load %s-%d near %d: %w", s.part.Topic(), s.part.ID().Partition, from, err)
+			}
+			n, err := replayBatch(m, batches[:h.Size()], h)
+			if err != nil {
+				return records, fmt.Errorf("load %s-%d at %d: %w", s.part.Topic(), s.part.ID().Partition, h.BaseOffset, err)
+			}
+			records += n
+			batches = batches[h.Size():]
+		}
+		from = end
+	}
+	return records, nil
+}
+
+// readBatches reads whole batches from one segment. The bytes are fresh: the
+// machine may keep parts of them.
+func (s *shard) readBatches(from kafka.Offset) ([]byte, kafka.Offset, error) {
+	rng, err := s.part.Log().Read(from, s.end, loadChunk, true)
+	if err != nil {
+		return nil, from, err
+	}
+	if rng.Source == nil {
+		return nil, from, fmt.Errorf("load %s-%d: nothing to read at %d, the log ended at %d", s.part.Topic(), s.part.ID().Partition, from, s.end)
+	}
+	defer rng.Source.Release()
+	b := make([]byte, rng.Length)
+	if n, err := rng.Source.ReadAt(b, rng.Position); n < len(b) {
+		return nil, from, fmt.Errorf("load %s-%d at %d: %w", s.part.Topic(), s.part.ID().Partition, from, err)
+	}
+	return b, rng.End, nil
+}
+
+func replayBatch(m *group.Machine, b []byte, h record.Header) (records int, err error) {
+	if err := record.Verify(b); err != nil {
+		return 0, err
+	}
+	if h.Attributes.Control() {
+		return 0, nil
+	}
+	err = record.Iterate(b, 0, func(r record.Record) error {
+		records++
+		return m.Replay(r.Key, r.Value, r.Timestamp)
+	})
+	return records, err
+}
+
+// awaitCommitted waits until the high watermark has passed what was in the log
+// when the shard began.
+func (s *shard) awaitCommitted(ctx context.Context) error {
+	for s.end > 0 {
+		moved := make(chan struct{})
+		w := purgatory.New(1, func() { close(moved) })
+		if !s.part.AwaitData(s.end-1, w) {
+			break
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			w.Finish()
+			return ctx.Err()
+		}
+	}
+	if o := s.part.Offsets(); !o.Leading || o.Epoch != s.epoch {
+		return kafka.ErrNotLeaderOrFollower
+	}
+	return nil
+}

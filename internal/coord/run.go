@@ -1,0 +1,61 @@
+package coord
+
+import (
+	"context"
+)
+
+// Start begins to host groups, until Close.
+func (c *Coordinator) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	c.Reconciled()
+	c.group.Go(func() { c.run(ctx) })
+}
+
+// run is the only goroutine that makes shards, moves their time on and sends
+// what the high watermark has passed.
+func (c *Coordinator) run(ctx context.Context) {
+	t := c.o.Clock.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.kick:
+		case <-t.C():
+		}
+		next := c.work(ctx)
+		t.Reset(next)
+		// What came due between the look and the arming has poked already or is
+		// seen here.
+		for _, s := range c.shards.Load().byID {
+			c.alarm(s.due.Load())
+		}
+	}
+}
+
+// runLoad replays a partition in the background.
+func (c *Coordinator) runLoad(ctx context.Context, s *shard) {
+	c.group.Go(func() {
+		select {
+		case c.loads <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		defer func() { <-c.loads }()
+		s.load(ctx)
+	})
+}
+
+// Close ends the work. Whoever waits is told to find the coordinator again.
+func (c *Coordinator) Close() {
+	if c.stop == nil {
+		return
+	}
+	c.stop()
+	c.group.Wait()
+	old := c.shards.Swap(&shards{})
+	for _, s := range old.byID {
+		s.drop("the broker is stopping")
+	}
+}

@@ -1,0 +1,328 @@
+package coord
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"holdfast/internal/group"
+	"holdfast/internal/invariant"
+	"holdfast/internal/kafka"
+	"holdfast/internal/partition"
+	"holdfast/internal/purgatory"
+	"holdfast/internal/record"
+)
+
+// callsMax is the most calls that one partition owes an answer. What comes above
+// is told to come again.
+const callsMax = 100_000
+
+// retryAfter is how long a shard that broke stays broken, in milliseconds.
+const retryAfter = 1000
+
+// never is a deadline that does not come.
+const never = math.MaxInt64
+
+type state uint8
+
+const (
+	loading state = iota
+	active
+	dead // somebody else takes over: a new shard, or another broker
+)
+
+// shard is the groups of one partition in one leader epoch. A shard that broke
+// is replaced, never repaired.
+type shard struct {
+	c     *Coordinator
+	part  *partition.Partition
+	epoch kafka.LeaderEpoch
+	end   kafka.Offset // of the log, when the shard began: what is loaded
+	// due is when tick has something to do, in milliseconds.
+	due atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		state    state
+		diedAt   kafka.Timestamp
+		machine  *group.Machine
+		now      kafka.Timestamp // the machine's time, which does not go back
+		nextCall group.CallID
+		calls    map[group.CallID]*Ticket // the machine owes them a reply
+		// batches are appended and not committed yet, in order; their numbers are
+		// (committed, last].
+		batches         []batch
+		committed, last group.Seq
+		finished        []done // to be completed when the lock is released
+		builder         *record.Builder
+	}
+}
+
+// batch is one append, with the replies that wait for it.
+type batch struct {
+	receipt partition.Receipt
+	replies []done
+}
+
+func newShard(c *Coordinator, p *partition.Partition, o partition.Offsets) *shard {
+	s := &shard{c: c, part: p, epoch: o.Epoch, end: o.LogEnd}
+	s.due.Store(never)
+	s.mu.calls = make(map[group.CallID]*Ticket)
+	s.mu.builder = record.NewBuilder(record.Options{})
+	return s
+}
+
+// unlock releases mu and completes what has finished under it.
+func (s *shard) unlock() {
+	finished := s.mu.finished
+	s.mu.finished = nil
+	due := int64(never)
+	if s.mu.state == active {
+		if at, ok := s.mu.machine.Next(); ok {
+			due = int64(at)
+		}
+	}
+	s.due.Store(due)
+	s.mu.Unlock()
+	complete(finished)
+	s.c.alarm(due)
+}
+
+// timeLocked is the machine's time now.
+func (s *shard) timeLocked() kafka.Timestamp {
+	s.mu.now = max(s.mu.now, s.c.now())
+	return s.mu.now
+}
+
+// activate begins to answer with a loaded machine.
+func (s *shard) activate(m *group.Machine) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.mu.state != loading {
+		return
+	}
+	s.mu.state, s.mu.machine = active, m
+	s.doLocked(m.Loaded(s.timeLocked()))
+	s.forgetTopicsLocked()
+}
+
+// call hands a request to the machine. The ticket's waiter hears of the outcome.
+func (s *shard) call(w *purgatory.Waiter, ask func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects) *Ticket {
+	if s == nil {
+		return Refused(w, kafka.ErrNotCoordinator)
+	}
+	s.mu.Lock()
+	if code := s.admitLocked(); code != kafka.ErrNone {
+		s.mu.Unlock()
+		return Refused(w, code)
+	}
+	defer s.unlock()
+	t := s.ticketLocked(w)
+	s.mu.calls[t.id] = t
+	s.doLocked(ask(s.mu.machine, s.timeLocked(), t.id))
+	return t
+}
+
+func (s *shard) ticketLocked(w *purgatory.Waiter) *Ticket {
+	s.mu.nextCall++
+	return &Ticket{shard: s, id: s.mu.nextCall, waiter: w}
+}
+
+// read asks the machine for something that it knows.
+func read[T any](s *shard, w *purgatory.Waiter, ask func(m *group.Machine) group.Read[T]) *Ticket {
+	if s == nil {
+		return Refused(w, kafka.ErrNotCoordinator)
+	}
+	s.mu.Lock()
+	if code := s.admitLocked(); code != kafka.ErrNone {
+		s.mu.Unlock()
+		return Refused(w, code)
+	}
+	defer s.unlock()
+	t := s.ticketLocked(w)
+	got := ask(s.mu.machine)
+	s.replyLocked(done{t, Outcome{Value: got.Value}}, got.After)
+	return t
+}
+
+func (s *shard) admitLocked() kafka.ErrorCode {
+	switch {
+	case s.mu.state == loading:
+		return kafka.ErrCoordinatorLoadInProgress
+	case s.mu.state == dead:
+		return kafka.ErrNotCoordinator
+	case len(s.mu.calls) >= callsMax:
+		return kafka.ErrCoordinatorLoadInProgress // every client comes again after a pause
+	}
+	return kafka.ErrNone
+}
+
+// doLocked executes effects: append, then reply.
+func (s *shard) doLocked(e group.Effects) {
+	if len(e.Records) > 0 {
+		invariant.Check(e.Seq == s.mu.last+1, "effects %d after %d", e.Seq, s.mu.last)
+		if s.c.o.Faults.CommitEarly {
+			s.appendLateLocked(e)
+		} else if code := s.appendLocked(e.Records, s.mu.now); code != kafka.ErrNone {
+			s.dropLocked("append: " + code.Error())
+			return
+		}
+	}
+	for _, r := range e.Replies {
+		if t := s.mu.calls[r.Call]; t != nil {
+			delete(s.mu.calls, r.Call)
+			s.replyLocked(done{t, Outcome{Value: r.Response}}, r.After)
+		}
+	}
+	s.settleLocked()
+}
+
+// appendLocked appends records as one batch.
+func (s *shard) appendLocked(records []group.Record, now kafka.Timestamp) kafka.ErrorCode {
+	b := s.mu.builder
+	b.Reset(record.Options{})
+	for _, r := range records {
+		b.Append(now, r.Key, r.Value)
+	}
+	bytes, err := b.Build(nil)
+	if err != nil {
+		s.c.o.Log.Error("cannot encode records of consumer groups", "partition", s.part.ID().Partition, "error", err)
+		return kafka.ErrUnknownServerError
+	}
+	result := s.part.Append(partition.AppendRequest{Records: bytes, Asked: -1, Wait: partition.WaitISR,
+		Waiter: purgatory.New(1, func() { s.c.touched(s) })})
+	if result.Code != kafka.ErrNone {
+		s.c.o.Log.Warn("consumer groups cannot be written", "partition", s.part.ID().Partition, "records", len(records),
+			"bytes", len(bytes), "code", result.Code.Error(), "why", result.Message)
+		return result.Code
+	}
+	if result.Receipt.Epoch != s.epoch {
+		return kafka.ErrNotLeaderOrFollower
+	}
+	if !s.c.o.Faults.CommitEarly {
+		s.mu.batches = append(s.mu.batches, batch{receipt: result.Receipt})
+		s.mu.last++
+	}
+	return kafka.ErrNone
+}
+
+// replyLocked finishes d when effects number after is committed.
+func (s *shard) replyLocked(d done, after group.Seq) {
+	if after <= s.mu.committed {
+		s.mu.finished = append(s.mu.finished, d)
+		return
+	}
+	invariant.Check(after <= s.mu.last, "a reply waits for effects %d of %d", after, s.mu.last)
+	b := &s.mu.batches[after-s.mu.committed-1]
+	b.replies = append(b.replies, d)
+}
+
+// settle sends what the high watermark has passed.
+func (s *shard) settle() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.settleLocked()
+}
+
+func (s *shard) settleLocked() {
+	for s.mu.state == active && len(s.mu.batches) > 0 {
+		b := &s.mu.batches[0]
+		switch code := s.part.Outcome(b.receipt, partition.WaitISR); code {
+		case kafka.ErrNone:
+			s.mu.finished = append(s.mu.finished, b.replies...)
+			s.mu.batches = s.mu.batches[1:]
+			s.mu.committed++
+		case kafka.ErrRequestTimedOut, kafka.ErrNotEnoughReplicasAfterAppend: // not yet
+			return
+		default:
+			s.dropLocked("commit: " + code.Error())
+		}
+	}
+}
+
+// drop ends the shard: whoever waits finds the coordinator again.
+func (s *shard) drop(why string) {
+	s.mu.Lock()
+	defer s.unlock()
+	s.dropLocked(why)
+}
+
+func (s *shard) dropLocked(why string) {
+	if s.mu.state == dead {
+		return
+	}
+	owed := 0
+	fail := func(t *Ticket) {
+		owed++
+		s.mu.finished = append(s.mu.finished, done{t, Outcome{Code: kafka.ErrNotCoordinator}})
+	}
+	for _, b := range s.mu.batches {
+		for _, d := range b.replies {
+			fail(d.ticket)
+		}
+	}
+	for _, t := range s.mu.calls {
+		fail(t)
+	}
+	s.c.o.Log.Debug("consumer groups unloaded", "partition", s.part.ID().Partition, "epoch", s.epoch, "calls", owed, "why", why)
+	s.mu.state, s.mu.machine, s.mu.batches, s.mu.calls = dead, nil, nil, nil
+	s.mu.diedAt = s.c.now()
+	s.c.touched(s)
+}
+
+// replaceable reports whether the shard broke long enough ago.
+func (s *shard) replaceable(now kafka.Timestamp) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.state == dead && now >= s.mu.diedAt+retryAfter
+}
+
+// abandon forgets a call that nobody waits for. The member stays: its session
+// decides.
+func (s *shard) abandon(t *Ticket) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.mu.calls[t.id] != t {
+		return
+	}
+	delete(s.mu.calls, t.id) // the machine's reply, if one comes, finds nobody
+}
+
+// tick does what is due.
+func (s *shard) tick(now kafka.Timestamp) {
+	s.mu.Lock()
+	defer s.unlock()
+	for s.mu.state == active {
+		at, ok := s.mu.machine.Next()
+		if !ok || at > max(now, s.mu.now) {
+			return
+		}
+		s.mu.now = max(s.mu.now, now)
+		s.doLocked(s.mu.machine.Tick(s.mu.now))
+	}
+}
+
+// forgetTopics drops the offsets of topics that are gone.
+func (s *shard) forgetTopics() {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.mu.state == active {
+		s.forgetTopicsLocked()
+	}
+}
+
+func (s *shard) forgetTopicsLocked() {
+	if s.mu.state != active {
+		return
+	}
+	image := s.c.o.Image()
+	var gone []group.TopicRef
+	for _, ref := range s.mu.machine.Topics() {
+		if ref.ID.IsZero() && image.TopicByName(ref.Name) == nil || !ref.ID.IsZero() && image.TopicByID(ref.ID) == nil {
+			gone = append(gone, ref)
+		}
+	}
+	if len(gone) > 0 {
+		s.doLocked(s.mu.machine.DeleteTopics(s.timeLocked(), gone))
+	}
+}
