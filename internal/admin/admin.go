@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,15 +25,35 @@ const (
 
 // Server is the HTTP door of one broker.
 type Server struct {
-	http *http.Server
-	log  *slog.Logger
-	done chan struct{}
+	http     *http.Server
+	log      *slog.Logger
+	profiles Profiles
+	done     chan struct{}
+}
+
+// Profiles says who gets profiles, which show what a program holds in memory and
+// cost it time.
+type Profiles string
+
+// The audiences. Anything else is nobody.
+const (
+	ProfilesLoopback Profiles = "loopback" // programs of this machine
+	ProfilesAll      Profiles = "all"
+)
+
+// admits reports whether a request from an address is answered.
+func (p Profiles) admits(remote string) bool {
+	if p == ProfilesAll {
+		return true
+	}
+	from, err := netip.ParseAddrPort(remote)
+	return p == ProfilesLoopback && err == nil && from.Addr().Unmap().IsLoopback()
 }
 
 // New makes a server that shows what look returns. look must be cheap enough to
 // be called on every scrape and safe for concurrent use.
-func New(look func() View, log *slog.Logger) *Server {
-	s := &Server{log: log, done: make(chan struct{})}
+func New(look func() View, profiles Profiles, log *slog.Logger) *Server {
+	s := &Server{log: log, profiles: profiles, done: make(chan struct{})}
 	s.http = &http.Server{
 		Handler:           s.routes(look),
 		ReadHeaderTimeout: headerTimeout,
@@ -54,12 +75,23 @@ func (s *Server) routes(look func() View) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, look(), false) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { ready(w, look(), true) })
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	mux.HandleFunc("/debug/pprof/", s.profile(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", s.profile(pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", s.profile(pprof.Symbol))
+	mux.HandleFunc("/debug/pprof/trace", s.profile(pprof.Trace))
 	return mux
+}
+
+// profile answers those who may have profiles.
+func (s *Server) profile(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !s.profiles.admits(r.RemoteAddr) {
+			http.Error(w, "profiles are for programs of this machine; admin.profiles=all opens them", http.StatusForbidden)
+			return
+		}
+		answer(w, r)
+	}
 }
 
 // ready answers 200 or 503 and says why not.
@@ -71,6 +103,8 @@ func ready(w http.ResponseWriter, v View, verbose bool) {
 		switch {
 		case !c.OK:
 			fmt.Fprintf(w, "[-] %s: %s\n", c.Name, c.Reason)
+		case c.Reason != "":
+			fmt.Fprintf(w, "[!] %s: %s\n", c.Name, c.Reason)
 		case verbose:
 			fmt.Fprintf(w, "[+] %s\n", c.Name)
 		}

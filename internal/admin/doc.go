@@ -10,7 +10,7 @@
 //	GET /livez        200 while the process can answer at all
 //	GET /readyz       200 when the broker serves; otherwise 503 and the reasons
 //	GET /healthz      the same as /readyz with one line per check
-//	    /debug/pprof  profiles
+//	    /debug/pprof  profiles, for programs of this machine unless admin.profiles says otherwise
 //
 // File map
 //

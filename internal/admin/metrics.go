@@ -81,6 +81,8 @@ func (e emitter) storage(s *Storage) {
 	e.counter("holdfast_checkpoints_total", "Log checkpoints.", float64(s.Checkpoints))
 	e.counter("holdfast_checkpoint_failures_total", "Log checkpoints that failed and were tried again.", float64(s.CheckpointsFailed))
 	e.counter("holdfast_no_descriptor_total", "Times that a group commit waited for a file descriptor.", float64(s.NoDescriptor))
+	e.counter("holdfast_scrubbed_bytes_total", "Bytes of closed segments that were compared with their checksums.", float64(s.ScrubbedBytes))
+	e.gauge("holdfast_corrupt_segments", "Closed segments in which the scrub has found rot.", float64(s.CorruptSegments))
 	e.gauge("holdfast_stray_directories", "Partition directories of topics that the metadata does not know; they stay.", float64(s.Strays))
 	e.gauge("holdfast_journal_used_bytes", "Bytes of the journal that no checkpoint covers yet.", float64(s.JournalUsed))
 	e.gauge("holdfast_journal_size_bytes", "Size of the journal.", float64(s.JournalSize))

@@ -27,7 +27,7 @@ type View struct {
 type Check struct {
 	Name   string
 	OK     bool
-	Reason string // why not; empty when OK
+	Reason string // why not; with OK, a warning or empty
 }
 
 // Ready reports whether every check holds.
@@ -92,6 +92,8 @@ type Storage struct {
 	DirectSyncs       int64
 	Checkpoints       int64
 	CheckpointsFailed int64 // and tried again: a full disk, no file descriptor
+	ScrubbedBytes     int64 // of closed segments, compared with their checksums
+	CorruptSegments   int   // found by that since the start
 	Strays            int   // directories of topics that the metadata does not know
 	NoDescriptor      int64 // times that a group commit waited for a file descriptor
 }

@@ -46,9 +46,12 @@ type Broker struct {
 		// deleted are topics that the metadata log has deleted and whose
 		// directories may still be here.
 		deleted map[kafka.TopicID]deletedTopic
+		// corrupt are the segments in which the scrub has found rot.
+		corrupt map[corruptSegment]error
 	}
-	strays atomic.Int64 // directories of no known topic
-	kick   chan struct{}
+	scrubbed atomic.Int64 // bytes
+	strays   atomic.Int64 // directories of no known topic
+	kick     chan struct{}
 }
 
 // table is immutable: a change makes another one.
@@ -73,6 +76,7 @@ func New(o Options) *Broker {
 	b.mu.changed = make(map[kafka.TopicID]struct{})
 	b.mu.failed = make(map[kafka.TopicIDPartition]error)
 	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
+	b.mu.corrupt = make(map[corruptSegment]error)
 	b.mu.done = kafka.NoOffset
 	return b
 }

@@ -21,5 +21,6 @@
 //	reconcile.go  metadata deltas into open, lead, configure, delete
 //	deleted.go    directories of deleted topics, and of unknown ones
 //	upkeep.go     retention and expiry, called on a timer
+//	scrub.go      closed segments compared with their checksums
 //	run.go        the goroutines
 package broker

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +17,9 @@ const retryEvery = time.Second
 
 // Run reconciles metadata and looks after the logs until ctx ends.
 func (b *Broker) Run(ctx context.Context) {
+	var scrubbing sync.WaitGroup
+	defer scrubbing.Wait()
+	scrubbing.Go(func() { b.runScrub(ctx) })
 	every := b.Settings().RetentionCheckInterval
 	t := b.o.Env.Clock.NewTimer(min(upkeepFirst, every))
 	defer t.Stop()
@@ -33,6 +37,22 @@ func (b *Broker) Run(ctx context.Context) {
 		case <-t.C():
 			b.upkeep(ctx)
 			t.Reset(every)
+		}
+	}
+}
+
+// runScrub is the goroutine that reads closed segments, a little every second.
+func (b *Broker) runScrub(ctx context.Context) {
+	s := newScrub(b)
+	t := b.o.Env.Clock.NewTimer(scrubEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C():
+			s.tick(ctx)
+			t.Reset(scrubEvery)
 		}
 	}
 }

@@ -35,6 +35,7 @@ type Doors struct {
 	Listeners           []Listener // at least one
 	InterBrokerListener string     // the name of one of Listeners
 	AdminListen         string     // HOST:PORT; empty: none
+	AdminProfiles       string     // who gets profiles: loopback, all or off
 }
 
 // Limits bound what clients can cost.
@@ -61,6 +62,8 @@ type TopicDefaults struct {
 type Upkeep struct {
 	RetentionCheckInterval  time.Duration
 	ProducerIDExpiration    time.Duration
+	ScrubBytesPerSecond     int64         // 0: never
+	ScrubInterval           time.Duration // from the beginning of one pass to the next
 	ProducerIDCheckInterval time.Duration
 }
 
@@ -253,6 +256,8 @@ func (b *Broker) fill(v map[string]Value) {
 	b.Upkeep = Upkeep{
 		RetentionCheckInterval:  millis(v["log.retention.check.interval.ms"].Int),
 		ProducerIDExpiration:    millis(v["producer.id.expiration.ms"].Int),
+		ScrubBytesPerSecond:     v["scrub.bytes.per.second"].Int,
+		ScrubInterval:           millis(v["scrub.interval.ms"].Int),
 		ProducerIDCheckInterval: millis(v["producer.id.expiration.check.interval.ms"].Int),
 	}
 	b.Groups = Groups{
@@ -268,7 +273,7 @@ func (b *Broker) fill(v map[string]Value) {
 		MaxSession:               millis(v["group.max.session.timeout.ms"].Int),
 		GroupMaxSize:             int(v["group.max.size"].Int),
 	}
-	b.AdminListen = v["admin.listen"].Text
+	b.AdminListen, b.AdminProfiles = v["admin.listen"].Text, v["admin.profiles"].Text
 }
 
 func (b *Broker) fillIdentity(v map[string]Value) []*ValueError {

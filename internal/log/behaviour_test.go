@@ -613,18 +613,23 @@ func TestScrub_FindsRotInAClosedSegment(t *testing.T) {
 	o.FS = copyOf
 	l, _, err := log.Open(o, log.Replay{Clean: true})
 	must(t, err)
-	faults := 0
-	for from := l.Start(); from < l.End(); {
-		next, err := l.Scrub(from)
-		if _, ok := errors.AsType[*log.CorruptionError](err); ok {
-			faults++
-		} else {
-			must(t, err)
+	for _, step := range []int64{1, 3 * log.BlockSize, 1 << 30} {
+		faults, read := 0, int64(0)
+		for from := (log.ScrubPlace{}); ; {
+			next, n, err := l.Scrub(from, step)
+			if _, ok := errors.AsType[*log.CorruptionError](err); ok {
+				faults++
+			} else if must(t, err); n == 0 {
+				break
+			}
+			if n > step+log.BlockSize {
+				t.Fatalf("%d bytes at once, asked for %d", n, step)
+			}
+			from, read = next, read+n
 		}
-		from = next
-	}
-	if faults != 1 {
-		t.Errorf("%d faults, want 1", faults)
+		if faults != 1 || read < l.Size()/2 {
+			t.Errorf("step %d: %d faults in %d of %d bytes, want 1", step, faults, read, l.Size())
+		}
 	}
 	// Nor is it served.
 	l, _, err = log.Open(o, log.Replay{Clean: true})

@@ -171,34 +171,3 @@ func outdated(s *Segment, err error) error {
 	}
 	return fmt.Errorf("read segment %s, which is being deleted: %w", s.name, ErrOffsetOutOfRange)
 }
-
-// Scrub compares every byte of the oldest closed segment at or above from with
-// its sidecar and returns the offset to go on from, which is End when there is
-// no further one. A paced caller calls it in a circle. *CorruptionError: rot was
-// found; the segment is not read from any more and the circle may go on from the
-// returned offset.
-func (l *Log) Scrub(from kafka.Offset) (next kafka.Offset, err error) {
-	l.mu.Lock()
-	var s *Segment
-	for _, candidate := range l.mu.segments {
-		if candidate.sealed && !candidate.suspect && candidate.base >= from {
-			s = candidate
-			break
-		}
-	}
-	if s == nil {
-		defer l.mu.Unlock()
-		return l.mu.end, nil
-	}
-	s.Retain()
-	size, end := s.size, s.end
-	s.checked = make([]uint64, size/BlockSize/64+1)
-	l.mu.Unlock()
-	defer s.Release()
-	for i := 0; int64(i)*BlockSize < size; i++ {
-		if err := l.checkBlock(s, i, size); err != nil && !s.gone.Load() {
-			return end, err
-		}
-	}
-	return end, nil
-}

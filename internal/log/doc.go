@@ -65,7 +65,8 @@
 //	truncate.go    TruncateSuffix, TruncatePrefix
 //	checkpoint.go  Checkpoint, Close, sealing closed segments
 //	window.go      producer tables on disk
-//	cold.go        what closed segments load when they are read; Scrub
+//	cold.go        what closed segments load when they are read
+//	scrub.go       comparing closed segments with their sidecars, a little at a time
 //	segment.go     Segment: a reference-counted file
 //	survey.go      recovery: looking
 //	overlay.go     segments as the journal says they are

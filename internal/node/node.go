@@ -188,7 +188,7 @@ func (n *Node) openDoors(epoch kafka.BrokerEpoch) error {
 		return fmt.Errorf("listen on %s for metrics and health: %w", n.o.Config.AdminListen, err)
 	}
 	n.adminAt = l.Addr().String()
-	n.admin = admin.New(n.view, n.o.Log)
+	n.admin = admin.New(n.view, admin.Profiles(n.o.Config.AdminProfiles), n.o.Log)
 	n.admin.Serve(l)
 	return nil
 }

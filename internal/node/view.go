@@ -60,6 +60,14 @@ func (n *Node) checks() []admin.Check {
 	add("storage", err == nil, fmt.Sprint(err))
 	failed := n.broker.Failed()
 	add("logs", len(failed) == 0, fmt.Sprintf("%d partitions do not open; see the log", len(failed)))
+	if rot := n.broker.Corrupt(); len(rot) > 0 {
+		// Everything else serves: a warning, not a reason to send nobody here.
+		out = append(out, admin.Check{Name: "data", OK: true,
+			Reason: fmt.Sprintf("%d closed segments are corrupt and not served; see the log", len(rot))})
+	}
+	if k := n.broker.Strays(); k > 0 {
+		out = append(out, admin.Check{Name: "directories", OK: true, Reason: fmt.Sprintf("%d partition directories belong to no known topic; see the log", k)})
+	}
 	add("disk space", !n.dir.Full(), "below the reserve of free space: writes are refused")
 	return out
 }
@@ -90,5 +98,6 @@ func (n *Node) fillStorage(v *admin.View) {
 	v.Storage = admin.Storage{Failed: n.dir.Err() != nil, Full: n.dir.Full(), Free: free, Total: total,
 		FlushRounds: s.Rounds.Load(), FlushedBytes: s.Bytes.Load(), FlushSeconds: float64(s.Nanoseconds.Load()) / 1e9,
 		JournalUsed: u.Used, JournalSize: u.Size, DirectSyncs: s.DirectSyncs.Load(), Checkpoints: s.Checkpoints.Load(),
-		CheckpointsFailed: s.CheckpointFailures.Load(), NoDescriptor: s.NoDescriptor.Load(), Strays: n.broker.Strays()}
+		CheckpointsFailed: s.CheckpointFailures.Load(), NoDescriptor: s.NoDescriptor.Load(), Strays: n.broker.Strays(),
+		ScrubbedBytes: n.broker.Scrubbed(), CorruptSegments: len(n.broker.Corrupt())}
 }
