@@ -46,7 +46,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s)
 check: ## what CI runs: .ci/run
 	./.ci/run
 
-rigs: ## small counts of every rig: kill -9, power cut, clients, bad input, restart, quick start
+rigs: ## small counts of every rig: kill -9, groups, power cut, clients, bad input, restart, quick start
 	go run ./tests/prove -ci $(PROVEFLAGS)
 
 prove: ## full counts of every rig; writes docs/PROOF.md (needs root, kcat, Java and Maven)

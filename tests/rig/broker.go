@@ -28,6 +28,7 @@ const (
 	FaultAckBeforeWrite  = "ack-before-write"
 	FaultNoFsync         = "no-fsync"
 	FaultNoProducerTable = "no-producer-table"
+	FaultCommitEarly     = "commit-early"
 )
 
 // NewPlace chooses ports and file names below dir.
