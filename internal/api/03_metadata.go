@@ -12,8 +12,10 @@ package api
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/internal/controller"
+	"holdfast/internal/coord"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
 	"holdfast/internal/wire"
@@ -39,17 +41,20 @@ func allTopics(q *wire.MetadataRequest, version int16) bool {
 	return q.Topics == nil || version == 0 && len(q.Topics) == 0
 }
 
+// missingTopics are the names asked for that no topic has and one may have, each
+// once.
 func (a *API) missingTopics(q *wire.MetadataRequest, version int16) (names []string) {
 	if allTopics(q, version) {
 		return nil
 	}
 	image := a.o.Quorum.Image()
 	for _, t := range q.Topics {
-		if t.Topic != nil && image.TopicByName(*t.Topic) == nil {
+		if t.Topic != nil && image.TopicByName(*t.Topic) == nil && controller.ValidateTopicName(*t.Topic) == nil {
 			names = append(names, *t.Topic)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (a *API) mayAutoCreate(r *Request, q *wire.MetadataRequest) bool {
@@ -57,17 +62,36 @@ func (a *API) mayAutoCreate(r *Request, q *wire.MetadataRequest) bool {
 	return asked && a.settings().AutoCreateTopics && a.authorize(r.Conn.Principal, opCreate, clusterResource())
 }
 
+// autoCreate makes the topics, each with the cluster's defaults; the internal
+// topic of groups as its coordinator wants it. The internal topic of transactions
+// is never made by a client's wish.
 func (a *API) autoCreate(ctx context.Context, c *Conn, names []string) {
 	command := controller.CreateTopics{}
 	for _, name := range names {
-		command.Topics = append(command.Topics, controller.NewTopic{Name: name, Partitions: controller.Default, ReplicationFactor: controller.Default})
+		switch {
+		case name == coord.OffsetsTopic:
+			command.Topics = append(command.Topics, coord.TopicCommand(a.settings()).Topics...)
+		case !isInternal(name):
+			command.Topics = append(command.Topics, controller.NewTopic{Name: name, Partitions: controller.Default, ReplicationFactor: controller.Default})
+		}
+	}
+	if len(command.Topics) == 0 {
+		return
 	}
 	reply, err := a.submit(ctx, command)
 	if err != nil {
-		a.o.Log.Warn("auto-creation failed", "client", c.Client, "topics", names, "error", err)
+		a.o.Log.Warn("auto-creation failed", "client", c.Client, "topics", len(names), "error", err)
 		return
 	}
-	a.o.Log.Info("topics created because a client asked for them", "client", c.Client, "topics", names, "offset", reply.Offset)
+	for _, t := range reply.Topics {
+		switch t.Code {
+		case kafka.ErrNone:
+			a.o.Log.Info("topic made because a client asked for it", "client", c.Client, "topic", t.Name, "partitions", t.Partitions)
+		case kafka.ErrTopicAlreadyExists: // somebody else was faster
+		default:
+			a.o.Log.Warn("topic not made that a client asked for", "client", c.Client, "topic", t.Name, "error", t.Message)
+		}
+	}
 }
 
 func (a *API) metadataResponse(c *Conn, q *wire.MetadataRequest, version int16) *wire.MetadataResponse {

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,7 +19,7 @@ type goldenFile struct {
 // golden is everything that Kafka was asked, in order.
 func golden() []goldenFile {
 	return []goldenFile{
-		//{"32_describe_configs", describeConfigsQuestions()},
+		{"32_describe_configs", describeConfigsQuestions()},
 		{"33_alter_configs", alterConfigsQuestions()},
 		{"44_incremental_alter_configs", incrementalQuestions()},
 		{"74_list_config_resources", listResourcesQuestions()},
@@ -90,7 +91,7 @@ func describeConfigsQuestions() []question {
 		{name: "no such topic", q: describeAll(describe(topicResource, "nothing"))},
 		{name: "a bad name", q: describeAll(describe(topicResource, "a b"))},
 		{name: "an empty name", q: describeAll(describe(topicResource, ""))},
-		{name: "this broker", q: describeAll(describe(brokerResource, "1"))},
+		{name: thisBroker, q: describeAll(describe(brokerResource, "1"))},
 		{name: "all brokers", q: describeAll(describe(brokerResource, ""))},
 		{name: "another broker", q: describeAll(describe(brokerResource, "2"))},
 		{name: "not a number", q: describeAll(describe(brokerResource, "x"))},
@@ -523,7 +524,18 @@ func clusterQuestions() []question {
 }
 
 // differences are where we do not answer as Kafka, and why.
-var differences = []difference{
+var differences = append([]difference{
+	{"32_describe_configs", "a group", "Resources[g].Configs", "groups have no settings of their own here"},
+	{"32_describe_configs", "client metrics", "Resources[m].Configs", "clients are not asked for metrics"},
+	{"32_describe_configs", "no such topic", "Resources[nothing].ErrorMessage", "we say why"},
+	{"32_describe_configs", "all brokers", "Resources[].Configs", noELR},
+	{"32_describe_configs", "", "Resources[t].Configs[acks.policy]", "ours"},
+	{"32_describe_configs", "", "Resources[t].Configs[durability]", "ours"},
+	{"32_describe_configs", "", "Resources[t].Configs[flush.m", "every acknowledged record is on the disk"},
+	{"32_describe_configs", "", "Resources[t].Configs[min.insync.replicas]", noELR},
+	{"32_describe_configs", "", "Resources[t].Configs[retention.ms].ConfigSynonyms", hoursToo},
+	{"32_describe_configs", "", "Resources[t].Configs[segment.jitter.ms].ConfigSynonyms", hoursToo},
+	{"32_describe_configs", "", "Resources[t].Configs[segment.ms].ConfigSynonyms", hoursToo},
 	{"33_alter_configs", "", "Resources[t].Configs[retention.ms].ConfigSynonyms", hoursToo},
 	{"44_incremental_alter_configs", "", "Resources[u].Configs[retention.ms].ConfigSynonyms", hoursToo},
 	{"44_incremental_alter_configs", "", "Resources[1].Configs[log.retention.ms].ConfigSynonyms", "Kafka lists log.retention.hours among the synonyms of log.retention.ms; here a broker setting stands for itself"},
@@ -547,7 +559,29 @@ var differences = []difference{
 	{"19_topics", "defaults", "Topics[v].Configs[min.insync.replicas].Source", noELR},
 	{"19_topics", "defaults", "Topics[v].TopicID", "what was only validated has no id"},
 	{"19_topics", "more of nothing", "Topics[nothing].ErrorMessage", "we say why"},
+}, brokerDifferences()...)
+
+// brokerDifferences are the settings of a broker that are not as Kafka's. What we
+// have and Kafka has not is not compared.
+func brokerDifferences() (out []difference) {
+	for _, row := range []struct{ why, names string }{
+		{"a change over the wire names no file, class, address or secret", `listeners] listener.security.protocol.map] config.providers] cordoned.log.dirs] metric.reporters] principal.builder.class] num.recovery.threads.per.data.dir] remote.log.index.file.cache.total.size.bytes] sasl. ssl.`},
+		{"may be changed while the broker runs", `auto.create.topics.enable] default.replication.factor] delete.topic.enable] num.partitions]`},
+		{"what the recorded broker was told", `advertised.listeners] broker.id] node.id] controller.listener.names] controller.quorum.voters] log.dir] log.dirs] process.roles] offsets.topic.replication.factor] transaction.state.log.min.isr] transaction.state.log.replication.factor]`},
+		{"another default", `share.coordinator.state.topic. log.flush.interval.m max.connections] min.insync.replicas] security.providers]`},
+		{"no Java class is a default", `remote.log.metadata.manager.class.name]`},
+		{"unset rather than empty", `kafka.metrics.reporters] max.connections.per.ip.overrides]`},
+		{"a class by its meaning", `authorizer.class.name] replica.selector.class]`},
+	} {
+		for _, name := range strings.Fields(row.names) {
+			out = append(out, difference{"32_describe_configs", thisBroker, "Resources[1].Configs[" + name, row.why})
+		}
+	}
+	return out
 }
+
+// thisBroker is the question about the broker's own settings.
+const thisBroker = "this broker"
 
 const (
 	hoursToo    = "Kafka leaves the default out where it was given in hours"

@@ -292,7 +292,7 @@ func compareGolden(t *testing.T, file string, used []bool, want, got string) {
 		}
 		for _, line := range g[name] {
 			if have[line] > 0 {
-				if have[line]--; !onPurpose(file, name, line, used) {
+				if have[line]--; !onPurpose(file, name, line, used) && !(name == thisBroker && isOurs(want, line)) {
 					extra = append(extra, line)
 				}
 			}
@@ -304,6 +304,12 @@ func compareGolden(t *testing.T, file string, used []bool, want, got string) {
 	if len(w) != len(g) {
 		t.Errorf("%s: %d questions were recorded, %d are asked", file, len(w), len(g))
 	}
+}
+
+// isOurs reports whether a fact is about a setting that Kafka does not have.
+func isOurs(want, line string) bool {
+	path, _, _ := strings.Cut(line, " = ")
+	return strings.Contains(path, "Configs[") && !strings.Contains(want, "\n"+path+" = ")
 }
 
 func keysOf(m map[string][]string) func(func(string) bool) {

@@ -57,7 +57,11 @@ func (b *Broker) DescribeTopic(overrides map[string]string, replicationFactor in
 			}
 			competing = append(competing, Competing{Name: name, Value: &text, Source: SourceDefault})
 		}
-		list = append(list, k.describe(competing, false))
+		d := k.describe(competing, false)
+		if n := len(d.Synonyms); len(k.Broker) == 0 && n > 0 && d.Synonyms[n-1].Source == SourceDefault {
+			d.Synonyms = d.Synonyms[:n-1] // as Kafka: no broker setting stands behind the default
+		}
+		list = append(list, d)
 	}
 	return list
 }
