@@ -75,7 +75,8 @@ const devLong = `Run a durable broker for one person, with nothing to configure.
 
 Data stays in $XDG_DATA_HOME/holdfast/dev, or ~/.local/share/holdfast/dev: the
 next start finds it again. Nothing is weaker than on a server: every
-acknowledged record is on stable storage.`
+acknowledged record is on stable storage. One thing is easier: a topic comes into
+being when a client asks for it (--set auto.create.topics.enable=false).`
 
 func (a *app) devCommand() *cobra.Command {
 	o := serverOptions{dev: true}
@@ -97,6 +98,9 @@ func (a *app) brokerConfig(o serverOptions) (*config.Broker, []config.Warning, e
 		if s.File, err = readProperties(a.Streams, o.file); err != nil {
 			return nil, nil, err
 		}
+	}
+	if o.dev { // weaker than whatever anybody says
+		s.File = append([]config.Setting{{Key: "auto.create.topics.enable", Value: "true", Origin: "holdfast dev"}}, s.File...)
 	}
 	for _, item := range o.set {
 		key, value, ok := strings.Cut(item, "=")
