@@ -23,11 +23,11 @@ import (
 	"holdfast/tests/rig"
 )
 
-// client is somebody else's Kafka client: a program below clients that speaks
-// the protocol of clients/README.md.
+// client is somebody else's Kafka client: a program below testdata/clients that speaks
+// the protocol of testdata/clients/README.md.
 type client struct {
 	name  string   // as the table shows it
-	dir   string   // below clients
+	dir   string   // below testdata/clients
 	needs []string // commands
 	deps  []string // files whose content names the dependencies, in dir
 	fetch []string // installs the dependencies, in a copy of dir; run once for each content of deps
@@ -95,7 +95,7 @@ func (c client) install() (program, error) {
 			return program{}, fmt.Errorf("no %s on this machine", name)
 		}
 	}
-	source := filepath.Join(rig.Root(), "tests", "compat", "clients", c.dir)
+	source := filepath.Join(rig.Root(), "tests", "compat", "testdata", "clients", c.dir)
 	sum := sha256.New()
 	for _, f := range c.deps {
 		b, err := os.ReadFile(filepath.Join(source, f))
@@ -172,7 +172,7 @@ func (p program) command(args []string) error {
 	return nil
 }
 
-// request and event are the protocol of clients/README.md.
+// request and event are the protocol of testdata/clients/README.md.
 type request struct {
 	Verb        string `json:"verb"`
 	Addr        string `json:"addr"`
