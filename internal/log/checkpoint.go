@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"path"
 	"slices"
 
 	"holdfast/internal/kafka"
-	"holdfast/internal/record"
 	"holdfast/internal/vfs"
 )
 
@@ -271,6 +269,7 @@ func (l *Log) seal(s *Segment, all epochs) error {
 	}
 	l.mu.Lock()
 	s.sealed = true
+	s.disinherit()
 	l.mu.Unlock()
 	s.complete.Store(true)
 	return nil
@@ -292,25 +291,8 @@ func (l *Log) missingSums(s *Segment) ([]uint32, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	end := int64(n) * BlockSize
-	w := newWalk(s, s.name, 0, s.position.size)
-	defer w.close()
-	for w.position < end {
-		at := w.position
-		h, err := w.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		batch := make([]byte, h.Size())
-		if err := s.readFull(batch, at); err != nil {
-			return nil, err
-		}
-		if err := record.Verify(batch); err != nil {
-			return nil, &CorruptionError{File: s.name, Position: at, Offset: h.BaseOffset, Cause: err}
-		}
+	if err := l.proveBatches(s, 0, int64(n)*BlockSize); err != nil {
+		return nil, err
 	}
 	sums := make([]uint32, n)
 	block := make([]byte, BlockSize)

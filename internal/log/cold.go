@@ -95,18 +95,24 @@ func (l *Log) reindex(s *Segment, size int64) ([]indexEntry, []timeEntry, error)
 	}
 }
 
-// checkRead compares what is about to be read for the first time since the log
-// was opened with the sidecar's checksums. Segments that this process wrote, and
-// the active one, have none to compare with.
-func (l *Log) checkRead(s *Segment, rng Range) error {
+// checkRead compares [from, to), where that is read for the first time since the
+// log was opened, with the sidecar's checksums, or, in a segment that has none
+// yet, verifies its batches. What this process wrote is not looked at.
+func (l *Log) checkRead(s *Segment, from, to int64) error {
 	l.mu.Lock()
 	cold, size := s.checked != nil, s.size
-	rotten := s.rotten
+	rotten, inherited := s.rotten, from < s.inherited
 	l.mu.Unlock()
-	if !cold || rotten != nil {
+	if rotten != nil {
 		return rotten
 	}
-	first, last := int(rng.Position/BlockSize), int((rng.Position+rng.Length-1)/BlockSize)
+	if inherited {
+		return l.proveRead(s, from, to)
+	}
+	if !cold {
+		return nil
+	}
+	first, last := int(from/BlockSize), int((min(to, size)-1)/BlockSize)
 	for i := first; i <= last; i++ {
 		if err := l.checkBlock(s, i, size); err != nil {
 			return err

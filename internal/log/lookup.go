@@ -133,8 +133,7 @@ var errFound = errors.New("found")
 // inBatch finds the first record of one batch with a time of at least ts, at or
 // above from.
 func (k *lookup) inBatch(h record.Header, at int64, ts kafka.Timestamp) (TimestampOffset, bool, error) {
-	rng := Range{Position: at, Length: int64(h.Size())}
-	if err := k.l.checkRead(k.s, rng); err != nil {
+	if err := k.l.checkRead(k.s, at, at+int64(h.Size())); err != nil {
 		return TimestampOffset{}, false, err
 	}
 	batch := make([]byte, h.Size())

@@ -31,6 +31,9 @@ type reading struct {
 	end   kafka.Offset // of the segment
 	index []indexEntry
 	cuts  int // of the log, when it began
+	// walked is where the headers begin that decided what is read. Rot in one of
+	// them could skip records without touching those that are returned.
+	walked int64
 }
 
 // Read returns the whole batches of one segment in [the batch that holds from,
@@ -60,8 +63,8 @@ func (l *Log) tryRead(from, upTo kafka.Offset, maxBytes int, minOne bool) (rng R
 		return empty, false, err
 	}
 	rng, err = r.read(int64(max(maxBytes, 0)), minOne)
-	if err == nil && rng.Length > 0 {
-		err = l.checkRead(r.s, rng)
+	if err == nil {
+		err = l.checkRead(r.s, r.walked, max(rng.Position+rng.Length, r.walked+1))
 	}
 	if err != nil || rng.Length == 0 {
 		again = err != nil && r.outlived()
@@ -149,9 +152,11 @@ func (r *reading) first() (int64, kafka.Offset, error) {
 		return 0, r.from, nil
 	}
 	if at, ok := r.known(r.from); ok {
+		r.walked = at
 		return at, r.from, nil
 	}
-	w := newWalk(r.s, r.s.name, floorLast(r.index, int64(r.from-r.s.base)), r.size)
+	r.walked = floorLast(r.index, int64(r.from-r.s.base))
+	w := newWalk(r.s, r.s.name, r.walked, r.size)
 	defer w.close()
 	for {
 		at := w.position

@@ -81,6 +81,9 @@ type segmentState struct {
 	checked []uint64
 	side    *sidecar // with blocks, when checked is in use
 	rotten  error    // the first rot that was found
+
+	inherited int64    // bytes that another process wrote and no sidecar vouches for
+	proven    []uint64 // blocks of them that were read and verified
 }
 
 func newSegment(l *Log, base kafka.Offset) *Segment {

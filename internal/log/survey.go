@@ -351,6 +351,7 @@ func (v *survey) begin(p *piece) {
 	k.size, k.end = v.note.position, v.note.point
 	k.firstAppend, k.lastAppend = v.note.firstAppend, v.note.lastAppend
 	k.maxTimestamp, k.maxLast = v.note.maxTimestamp, v.note.maxLast
+	k.inherit(v.note.position)
 	p.seg.position.sums.skip(v.note.position)
 }
 

@@ -159,6 +159,10 @@ func (l *Log) forgetPlacesLocked() {
 // batch makes is then correct again, and look-ups walk from there.
 func (s *segmentState) cutLocked(position int64, end kafka.Offset) {
 	s.size, s.end, s.closed, s.sealed = position, end, false, false
+	if s.checked != nil { // the sidecar that could vouch for it goes
+		s.inherit(position)
+	}
+	s.inherited = min(s.inherited, position)
 	s.checked, s.side, s.suspect = nil, nil, false
 	s.index = cutIndex(s.index, position)
 	s.times = cutTimeIndex(s.times, int64(end-s.origin))
