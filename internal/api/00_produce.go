@@ -176,6 +176,9 @@ func (p *producing) find(t *wire.ProduceRequestTopic, index int32) (*partition.P
 	if !p.a.authorize(p.request.Conn.Principal, opWrite, topicResource(part.Topic())) {
 		return nil, kafka.ErrTopicAuthorizationFailed
 	}
+	if isInternal(part.Topic()) {
+		return nil, kafka.ErrInvalidTopicException // only the coordinators write there
+	}
 	return part, kafka.ErrNone
 }
 

@@ -37,6 +37,9 @@ func (a *API) deleteBefore(c *Conn, topic string, in wire.DeleteRecordsRequestTo
 	if !a.authorize(c.Principal, opDelete, topicResource(topic)) {
 		return kafka.NoOffset, kafka.ErrTopicAuthorizationFailed
 	}
+	if isInternal(topic) {
+		return kafka.NoOffset, kafka.ErrInvalidTopicException
+	}
 	part, code := a.o.Broker.ByName(topic, kafka.PartitionIndex(in.Partition))
 	if code != kafka.ErrNone {
 		return kafka.NoOffset, code

@@ -37,6 +37,9 @@ func (d *decision) addPartitions(m *MorePartitions, asked int, result *TopicResu
 	if t == nil {
 		return refuse(kafka.ErrUnknownTopicOrPartition, "there is no topic %s", clip(m.Topic))
 	}
+	if internal(t.Name) {
+		return refuse(kafka.ErrInvalidRequest, "the number of partitions of %s decides where each group lives: it cannot change", t.Name)
+	}
 	first := t.Partitions[0]
 	factor := len(first.Replicas)
 	if err := d.checkMore(t, m, factor); err != nil {

@@ -48,8 +48,15 @@ func (d *decision) deletable(ref TopicRef, asked map[kafka.TopicID]int) (*meta.T
 		return nil, refuse(kafka.ErrUnknownTopicID, "there is no topic with id %s", ref.ID)
 	case asked[t.ID] > 1:
 		return nil, refuse(kafka.ErrInvalidRequest, "topic %s is named twice", t.Name)
+	case internal(t.Name):
+		return nil, refuse(kafka.ErrPolicyViolation, "%s holds what consumer groups have committed: it is not deleted", t.Name)
 	case !d.settings().DeleteTopics:
 		return nil, refuse(kafka.ErrTopicDeletionDisabled, "deletion of topics is switched off (delete.topic.enable)")
 	}
 	return t, nil
+}
+
+// internal reports whether a topic holds what the brokers themselves remember.
+func internal(name string) bool {
+	return name == "__consumer_offsets" || name == "__transaction_state"
 }

@@ -17,7 +17,9 @@
 //     client back to FindCoordinator, and a new one is loaded from the log.
 //  3. A machine is loaded from everything that was in the log when its shard
 //     began, and only once all of that is committed.
-//  4. Calls of one partition are serialised. What one partition owes is bounded.
+//  4. The cleaner takes a record away when a newer one of its key, perhaps a copy
+//     of it, is committed.
+//  5. Calls of one partition are serialised. What one partition owes is bounded.
 //
 // # Locks
 //
@@ -34,6 +36,7 @@
 //	shard.go   one partition: calls, effects, replies that wait
 //	calls.go   the requests
 //	load.go    replay
+//	clean.go   what keeps the internal topic small
 //	ticket.go  a call that waits for its reply
 //	faults.go  a planted fault, for proving the rigs
 //	run.go     the goroutines

@@ -20,12 +20,12 @@ const writtenLate = 30 * time.Millisecond
 // appendLateLocked answers now and writes later.
 func (s *shard) appendLateLocked(e group.Effects) {
 	s.mu.committed, s.mu.last = e.Seq, e.Seq
-	records, now := e.Records, s.mu.now
+	records := stamped(e.Records, s.mu.now)
 	s.c.o.Clock.AfterFunc(writtenLate, func() {
 		s.mu.Lock()
 		defer s.unlock()
 		if s.mu.state == active {
-			_ = s.appendLocked(records, now)
+			_ = s.appendLocked(e.Seq, records)
 		}
 	})
 }

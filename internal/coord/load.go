@@ -45,40 +45,64 @@ func (s *shard) settings() group.Settings {
 // replay feeds everything in [from, s.end) to m, once all of it is committed: a
 // record that is seen must not be taken back.
 func (s *shard) replay(ctx context.Context, m *group.Machine, from kafka.Offset) (records int, err error) {
-	if err := s.awaitCommitted(ctx); err != nil {
+	if err := s.awaitCommitted(ctx, s.end); err != nil {
 		return 0, err
 	}
-	for from < s.end && ctx.Err() == nil {
-		batches, end, err := s.readBatches(from)
+	err = s.eachRecord(ctx, from, s.end, func(r record.Record) error {
+		records++
+		return m.Replay(r.Key, r.Value, r.Timestamp)
+	})
+	return records, err
+}
+
+// eachRecord calls fn with every record of [from, to), in order. fn may keep
+// what it gets.
+func (s *shard) eachRecord(ctx context.Context, from, to kafka.Offset, fn func(record.Record) error) error {
+	for from < to {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		batches, end, err := s.readBatches(from, to)
 		if err != nil {
-			return records, err
+			return err
 		}
 		for len(batches) > 0 {
 			h, err := record.ParseHeader(batches)
-			if err != nil || h.Size() > len(batches) {
-				return records, fmt.Errorf("load %s-%d near %d: %w", s.part.Topic(), s.part.ID().Partition, from, err)
+			if err == nil && h.Size() > len(batches) {
+				err = record.ErrTruncated
 			}
-			n, err := replayBatch(m, batches[:h.Size()], h)
+			if err == nil {
+				err = eachOf(batches[:h.Size()], h, fn)
+			}
 			if err != nil {
-				return records, fmt.Errorf("load %s-%d at %d: %w", s.part.Topic(), s.part.ID().Partition, h.BaseOffset, err)
+				return fmt.Errorf("read %s-%d at %d: %w", s.part.Topic(), s.part.ID().Partition, h.BaseOffset, err)
 			}
-			records += n
 			batches = batches[h.Size():]
 		}
 		from = end
 	}
-	return records, nil
+	return nil
 }
 
-// readBatches reads whole batches from one segment. The bytes are fresh: the
-// machine may keep parts of them.
-func (s *shard) readBatches(from kafka.Offset) ([]byte, kafka.Offset, error) {
-	rng, err := s.part.Log().Read(from, s.end, loadChunk, true)
+func eachOf(b []byte, h record.Header, fn func(record.Record) error) error {
+	if err := record.Verify(b); err != nil {
+		return err
+	}
+	if h.Attributes.Control() {
+		return nil
+	}
+	return record.Iterate(b, 0, fn)
+}
+
+// readBatches reads whole batches of [from, to) from one segment. The bytes are
+// fresh: who gets them may keep parts.
+func (s *shard) readBatches(from, to kafka.Offset) ([]byte, kafka.Offset, error) {
+	rng, err := s.part.Log().Read(from, to, loadChunk, true)
 	if err != nil {
 		return nil, from, err
 	}
 	if rng.Source == nil {
-		return nil, from, fmt.Errorf("load %s-%d: nothing to read at %d, the log ended at %d", s.part.Topic(), s.part.ID().Partition, from, s.end)
+		return nil, from, fmt.Errorf("load %s-%d: nothing to read at %d, the log ended at %d", s.part.Topic(), s.part.ID().Partition, from, to)
 	}
 	defer rng.Source.Release()
 	b := make([]byte, rng.Length)
@@ -88,27 +112,12 @@ func (s *shard) readBatches(from kafka.Offset) ([]byte, kafka.Offset, error) {
 	return b, rng.End, nil
 }
 
-func replayBatch(m *group.Machine, b []byte, h record.Header) (records int, err error) {
-	if err := record.Verify(b); err != nil {
-		return 0, err
-	}
-	if h.Attributes.Control() {
-		return 0, nil
-	}
-	err = record.Iterate(b, 0, func(r record.Record) error {
-		records++
-		return m.Replay(r.Key, r.Value, r.Timestamp)
-	})
-	return records, err
-}
-
-// awaitCommitted waits until the high watermark has passed what was in the log
-// when the shard began.
-func (s *shard) awaitCommitted(ctx context.Context) error {
-	for s.end > 0 {
+// awaitCommitted waits until the high watermark has reached end, in this epoch.
+func (s *shard) awaitCommitted(ctx context.Context, end kafka.Offset) error {
+	for end > 0 {
 		moved := make(chan struct{})
 		w := purgatory.New(1, func() { close(moved) })
-		if !s.part.AwaitData(s.end-1, w) {
+		if !s.part.AwaitData(end-1, w) {
 			break
 		}
 		select {

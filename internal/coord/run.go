@@ -10,6 +10,27 @@ func (c *Coordinator) Start() {
 	c.stop = cancel
 	c.Reconciled()
 	c.group.Go(func() { c.run(ctx) })
+	c.group.Go(func() { c.runClean(ctx) })
+}
+
+// runClean cleans one partition after the other, again and again.
+func (c *Coordinator) runClean(ctx context.Context) {
+	every := c.o.Broker.Settings().RetentionCheckInterval
+	t := c.o.Clock.NewTimer(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C():
+		}
+		for _, s := range c.Shards() {
+			if err := s.clean(ctx); err != nil && ctx.Err() == nil {
+				c.o.Log.Warn("consumer groups are not cleaned", "partition", s.part.ID().Partition, "error", err)
+			}
+		}
+		t.Reset(every)
+	}
 }
 
 // run is the only goroutine that makes shards, moves their time on and sends

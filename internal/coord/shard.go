@@ -49,17 +49,21 @@ type shard struct {
 		now      kafka.Timestamp // the machine's time, which does not go back
 		nextCall group.CallID
 		calls    map[group.CallID]*Ticket // the machine owes them a reply
-		// batches are appended and not committed yet, in order; their numbers are
-		// (committed, last].
+		// batches are appended and not committed yet, in order; the numbers of those
+		// with effects are (committed, last].
 		batches         []batch
 		committed, last group.Seq
 		finished        []done // to be completed when the lock is released
 		builder         *record.Builder
+		// touched are the keys that were written since a cleaning began; nil while
+		// there is none.
+		touched map[string]struct{}
 	}
 }
 
 // batch is one append, with the replies that wait for it.
 type batch struct {
+	seq     group.Seq // of its effects; 0 where the cleaner moved records
 	receipt partition.Receipt
 	replies []done
 }
@@ -163,7 +167,7 @@ func (s *shard) doLocked(e group.Effects) {
 		invariant.Check(e.Seq == s.mu.last+1, "effects %d after %d", e.Seq, s.mu.last)
 		if s.c.o.Faults.CommitEarly {
 			s.appendLateLocked(e)
-		} else if code := s.appendLocked(e.Records, s.mu.now); code != kafka.ErrNone {
+		} else if code := s.appendLocked(e.Seq, stamped(e.Records, s.mu.now)); code != kafka.ErrNone {
 			s.dropLocked("append: " + code.Error())
 			return
 		}
@@ -177,12 +181,25 @@ func (s *shard) doLocked(e group.Effects) {
 	s.settleLocked()
 }
 
-// appendLocked appends records as one batch.
-func (s *shard) appendLocked(records []group.Record, now kafka.Timestamp) kafka.ErrorCode {
+// stamped gives every record of effects the time of their call.
+func stamped(records []group.Record, now kafka.Timestamp) []record.Record {
+	out := make([]record.Record, len(records))
+	for i, r := range records {
+		out[i] = record.Record{Timestamp: now, Key: r.Key, Value: r.Value}
+	}
+	return out
+}
+
+// appendLocked appends records as one batch. seq is the number of the effects
+// that they are, 0 when they only move.
+func (s *shard) appendLocked(seq group.Seq, records []record.Record) kafka.ErrorCode {
 	b := s.mu.builder
 	b.Reset(record.Options{})
 	for _, r := range records {
-		b.Append(now, r.Key, r.Value)
+		b.Append(r.Timestamp, r.Key, r.Value)
+		if s.mu.touched != nil && seq > 0 {
+			s.mu.touched[string(r.Key)] = struct{}{}
+		}
 	}
 	bytes, err := b.Build(nil)
 	if err != nil {
@@ -199,10 +216,11 @@ func (s *shard) appendLocked(records []group.Record, now kafka.Timestamp) kafka.
 	if result.Receipt.Epoch != s.epoch {
 		return kafka.ErrNotLeaderOrFollower
 	}
-	if !s.c.o.Faults.CommitEarly {
-		s.mu.batches = append(s.mu.batches, batch{receipt: result.Receipt})
-		s.mu.last++
+	if s.c.o.Faults.CommitEarly {
+		return kafka.ErrNone
 	}
+	s.mu.batches = append(s.mu.batches, batch{seq: seq, receipt: result.Receipt})
+	s.mu.last = max(s.mu.last, seq)
 	return kafka.ErrNone
 }
 
@@ -212,8 +230,12 @@ func (s *shard) replyLocked(d done, after group.Seq) {
 		s.mu.finished = append(s.mu.finished, d)
 		return
 	}
-	invariant.Check(after <= s.mu.last, "a reply waits for effects %d of %d", after, s.mu.last)
-	b := &s.mu.batches[after-s.mu.committed-1]
+	i := len(s.mu.batches) - 1
+	for i >= 0 && s.mu.batches[i].seq != after {
+		i--
+	}
+	invariant.Check(i >= 0, "a reply waits for effects %d of %d", after, s.mu.last)
+	b := &s.mu.batches[i]
 	b.replies = append(b.replies, d)
 }
 
@@ -230,8 +252,8 @@ func (s *shard) settleLocked() {
 		switch code := s.part.Outcome(b.receipt, partition.WaitISR); code {
 		case kafka.ErrNone:
 			s.mu.finished = append(s.mu.finished, b.replies...)
+			s.mu.committed = max(s.mu.committed, b.seq)
 			s.mu.batches = s.mu.batches[1:]
-			s.mu.committed++
 		case kafka.ErrRequestTimedOut, kafka.ErrNotEnoughReplicasAfterAppend: // not yet
 			return
 		default:
