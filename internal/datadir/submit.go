@@ -109,7 +109,7 @@ func (g *group) slotOf(s *logState) *slot {
 func (d *Dir) Submit(target Flushable, l *log.Log, span log.Span, data []byte, highWatermark kafka.Offset) {
 	e := journal.Entry{Kind: journal.Data, Key: l.Key(), LeaderEpoch: span.Epoch, Base: span.Base, End: span.End,
 		SegmentBase: span.Segment.Base(), Position: span.Position, Length: span.Length, HighWatermark: highWatermark,
-		Checksum: bin.CRC32C(data)}
+		Checksum: span.Checksum}
 	d.mu.Lock()
 	g := d.mu.fill
 	if state := d.mu.logs[l]; state == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"holdfast/internal/bin"
 	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
 	"holdfast/internal/record"
@@ -30,12 +31,14 @@ type Span struct {
 	Position, Length int64
 	Base, End        kafka.Offset
 	Epoch            kafka.LeaderEpoch // of the last batch
+	Checksum         uint32            // CRC32C of the bytes
 }
 
 // Append writes whole batches at the end of the log: all of them or none. data
 // is exactly the batches that headers describe, headers[0].BaseOffset is End,
 // offsets follow each other and leader epochs do not fall. Offsets and epochs in
-// the bytes are those of the headers already. now is the append time.
+// the bytes are those of the headers already, and so are the checksums, which were
+// verified. now is the append time.
 //
 // After an error nothing was appended. ErrTooLarge and ErrNoSpace leave the log
 // as it was; after any other the log is offline. Append does not wait for the
@@ -56,7 +59,33 @@ func (l *Log) Append(data []byte, headers []record.Header, now kafka.Timestamp) 
 	l.mu.Lock()
 	l.noteLocked(s, at, headers, now)
 	l.mu.Unlock()
-	return Span{Segment: s, Position: at, Length: int64(len(data)), Base: headers[0].BaseOffset, End: last.End(), Epoch: last.LeaderEpoch}, nil
+	return Span{Segment: s, Position: at, Length: int64(len(data)), Base: headers[0].BaseOffset, End: last.End(), Epoch: last.LeaderEpoch,
+		Checksum: spanChecksum(data, headers)}, nil
+}
+
+// combineFrom is the size of a batch from which on its own checksum is carried
+// over instead of reading it again.
+const combineFrom = 64 << 10
+
+// spanChecksum is the CRC32C of data. The checksum of a batch covers everything
+// behind the field itself, and it was verified; only what is before is summed anew.
+func spanChecksum(data []byte, headers []record.Header) uint32 {
+	if len(data) < combineFrom {
+		return bin.CRC32C(data)
+	}
+	sum := uint32(0)
+	for i := range headers {
+		h := &headers[i]
+		batch := data[:h.Size()]
+		data = data[h.Size():]
+		if len(batch) < combineFrom {
+			sum = bin.UpdateCRC32C(sum, batch)
+			continue
+		}
+		sum = bin.UpdateCRC32C(sum, batch[:record.ChecksumFrom])
+		sum = bin.CombineCRC32C(sum, h.CRC, int64(h.Size()-record.ChecksumFrom))
+	}
+	return sum
 }
 
 // place returns the segment that the batches go to, a new one where the active

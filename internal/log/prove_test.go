@@ -92,3 +92,24 @@ func TestRead_InheritedBytesThatAreRight(t *testing.T) {
 		mustCheck(t, o.FS, o.Dir)
 	}
 }
+
+// The checksum of a span is that of its bytes, however it was come by.
+func TestAppend_ChecksumOfTheSpan(t *testing.T) {
+	o := testOptions(newMem(1))
+	l := mustCreate(t, o)
+	for _, sizes := range [][]int{{10}, {70_000}, {66_000, 20, 80_000}, {300, 400}, {30, 200_000, 100_000}} {
+		var data []byte
+		var headers []record.Header
+		base := l.End()
+		for _, size := range sizes {
+			b := batchOf(base, 0, 1, size, 1000, nil)
+			data, headers = append(data, b...), append(headers, headerOf(b))
+			base++
+		}
+		span, err := l.Append(data, headers, 1000)
+		must(t, err)
+		if want := dataEntry(span, data).Checksum; span.Checksum != want {
+			t.Errorf("%v: %08x, want %08x", sizes, span.Checksum, want)
+		}
+	}
+}

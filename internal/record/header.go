@@ -155,6 +155,10 @@ func parseFields(b []byte) (Header, error) {
 	return h, nil
 }
 
+// ChecksumFrom is where the bytes of a batch begin that its checksum covers, up to
+// the end.
+const ChecksumFrom = posAttributes
+
 // maxOffset leaves room for any last offset delta below the largest int64.
 const maxOffset kafka.Offset = 1<<63 - 1 - 1<<32
 
