@@ -6,7 +6,8 @@ package api
 //	4  feature levels of 0 allowed
 //
 // Behaviours: an unsupported version is answered in version 0 with the list, so
-// that the client can choose again. The list is the same for everybody.
+// that the client can choose again. The list is the same for everybody, and so are
+// the features (57_update_features.go).
 
 import (
 	"holdfast/internal/kafka"
@@ -50,6 +51,11 @@ func (a *API) versions(code kafka.ErrorCode) *wire.ApiVersionsResponse {
 	for _, h := range a.served {
 		out.ApiKeys = append(out.ApiKeys, wire.ApiVersionsResponseApiKey{ApiKey: int16(h.key), MinVersion: h.advertised, MaxVersion: h.max})
 	}
+	for _, f := range a.features() {
+		out.SupportedFeatures = append(out.SupportedFeatures, wire.ApiVersionsResponseSupportedFeature{Name: f.name, MinVersion: f.min, MaxVersion: f.max})
+		out.FinalizedFeatures = append(out.FinalizedFeatures, wire.ApiVersionsResponseFinalizedFeature{Name: f.name, MinVersionLevel: f.level, MaxVersionLevel: f.level})
+	}
+	out.FinalizedFeaturesEpoch = int64(a.o.Quorum.Image().Offset())
 	return &out
 }
 

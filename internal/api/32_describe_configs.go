@@ -64,6 +64,11 @@ func (a *API) describeResource(c *Conn, q *wire.DescribeConfigsRequest, in *wire
 		if in.ResourceName == "" {
 			list = clusterDefaults(list)
 		}
+	case wire.ConfigResourceTypeBrokerLogger:
+		if code, why := a.thisBroker(in.ResourceName); code != kafka.ErrNone {
+			return refuse(code, why)
+		}
+		return out // the level of the log is a flag of the program
 	case wire.ConfigResourceTypeClientMetrics, wire.ConfigResourceTypeGroupConfig:
 		if in.ResourceName == "" {
 			return refuse(kafka.ErrInvalidRequest, "the name is missing")

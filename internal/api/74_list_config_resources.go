@@ -4,8 +4,8 @@ package api
 //
 //	0 client metrics only; 1 any types, none named meaning all
 //
-// Deviations from Apache Kafka: broker loggers are not listed, because they have
-// no settings here.
+// Behaviours: broker loggers are listed by their broker, as in Kafka; nothing can
+// be set on them.
 
 import (
 	"strconv"
@@ -27,14 +27,17 @@ func (a *API) listConfigResources(r *Request) (*Reply, Pending) {
 	if r.Header.Version == 0 {
 		return respond(r, &out), nil
 	}
-	topics, brokers := len(q.ResourceTypes) == 0, len(q.ResourceTypes) == 0
+	all := len(q.ResourceTypes) == 0
+	topics, brokers, loggers := all, all, all
 	for _, t := range q.ResourceTypes {
 		switch wire.ConfigResourceType(t) {
 		case wire.ConfigResourceTypeTopic:
 			topics = true
 		case wire.ConfigResourceTypeBroker:
 			brokers = true
-		case wire.ConfigResourceTypeBrokerLogger, wire.ConfigResourceTypeClientMetrics, wire.ConfigResourceTypeGroupConfig:
+		case wire.ConfigResourceTypeBrokerLogger:
+			loggers = true
+		case wire.ConfigResourceTypeClientMetrics, wire.ConfigResourceTypeGroupConfig:
 		default:
 			out.ErrorCode = int16(kafka.ErrUnsupportedVersion)
 			return respond(r, &out), nil
@@ -49,9 +52,12 @@ func (a *API) listConfigResources(r *Request) (*Reply, Pending) {
 			add(wire.ConfigResourceTypeTopic, t.Name)
 		}
 	}
-	if brokers {
-		for _, b := range image.Brokers() {
+	for _, b := range image.Brokers() {
+		if brokers {
 			add(wire.ConfigResourceTypeBroker, strconv.Itoa(int(b.ID)))
+		}
+		if loggers {
+			add(wire.ConfigResourceTypeBrokerLogger, strconv.Itoa(int(b.ID)))
 		}
 	}
 	return respond(r, &out), nil
