@@ -41,6 +41,17 @@ type client struct {
 var clients = []client{
 	goClient("franz-go", "franz", true),
 	goClient("sarama", "sarama", true),
+	{
+		name: "Apache Kafka Java client", dir: "java", ci: true, needs: []string{"java", "javac", "mvn"}, deps: []string{"pom.xml"},
+		fetch: []string{"mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs"},
+		build: []string{"javac", "-cp", "libs/*", "-d", "classes", "Main.java"},
+		run:   []string{"java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-cp", "classes:libs/*", "Main"},
+	},
+	goClient("kafka-go", "kafkago", false),
+	goClient("confluent-kafka-go", "confluent", false),
+	pythonClient("confluent-kafka (Python)", "confluent"),
+	pythonClient("aiokafka", "aiokafka"),
+	pythonClient("kafka-python", "kafkapython"),
 }
 
 func goClient(name, sub string, ci bool) client {
@@ -48,6 +59,14 @@ func goClient(name, sub string, ci bool) client {
 		name: name, dir: "go", ci: ci, needs: []string{"go"}, deps: []string{"go.mod", "go.sum"},
 		fetch: []string{"go", "mod", "download"},
 		build: []string{"go", "build", "-o", "bin-" + sub, "./" + sub}, run: []string{"./bin-" + sub},
+	}
+}
+
+func pythonClient(name, sub string) client {
+	return client{
+		name: name, dir: "python/" + sub, needs: []string{"python3"}, deps: []string{"requirements.txt"},
+		fetch: []string{"sh", "-c", "python3 -m venv venv && venv/bin/pip install -q -r requirements.txt"},
+		run:   []string{"venv/bin/python", "main.py"},
 	}
 }
 

@@ -19,8 +19,10 @@ type client struct{}
 
 func (client) Produce(r proto.Request, emit proto.Emit) error {
 	codecs := map[string]kafka.Compression{"none": 0, "gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd}
+	transport := &kafka.Transport{} // the shared one remembers for seconds which topics there are
+	defer transport.CloseIdleConnections()
 	w := &kafka.Writer{
-		Addr: kafka.TCP(r.Addr), Topic: r.Topic, BatchTimeout: 5 * time.Millisecond, Compression: codecs[r.Compression],
+		Addr: kafka.TCP(r.Addr), Transport: transport, Topic: r.Topic, BatchTimeout: 5 * time.Millisecond, Compression: codecs[r.Compression],
 		Balancer: kafka.BalancerFunc(func(kafka.Message, ...int) int { return int(r.Partition) }),
 	}
 	switch r.Mode {
