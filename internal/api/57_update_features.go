@@ -69,5 +69,14 @@ func (a *API) featureRefusal(u *wire.UpdateFeaturesRequestFeatureUpdate, version
 			return fmt.Sprintf("%s is at level %d, and this version knows the levels %d to %d", f.name, f.level, f.min, f.max)
 		}
 	}
-	return "there is no such feature"
+	return "there is no feature " + clipName(u.Feature)
+}
+
+// clipName bounds what an answer repeats of a stranger's text.
+func clipName(s string) string {
+	const most = 100
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
 }
