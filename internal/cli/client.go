@@ -217,8 +217,27 @@ func (a *app) interruptible(ctx context.Context) (context.Context, context.Cance
 }
 
 // completeTopics offers topic names to the shell, quickly or not at all.
-func (a *app) completeTopics(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	const completionMax = 2 * time.Second
+func (a *app) completeTopics(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return a.complete(cmd, toComplete, func(ctx context.Context, adm *kadm.Client) ([]string, error) {
+		topics, err := adm.ListTopics(ctx)
+		return topics.Names(), err
+	})
+}
+
+// completeGroups offers group names to the shell, quickly or not at all.
+func (a *app) completeGroups(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return a.complete(cmd, toComplete, func(ctx context.Context, adm *kadm.Client) ([]string, error) {
+		groups, err := adm.ListGroups(ctx)
+		return groups.Groups(), err
+	})
+}
+
+// completionMax is how long a person who presses TAB waits for names.
+const completionMax = 1500 * time.Millisecond
+
+// complete asks for names and offers those that fit. It is silent in every case:
+// what it prints would stand in the middle of a command line.
+func (a *app) complete(cmd *cobra.Command, toComplete string, ask func(context.Context, *kadm.Client) ([]string, error)) ([]string, cobra.ShellCompDirective) {
 	none := cobra.ShellCompDirectiveNoFileComp
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionMax)
 	defer cancel()
@@ -227,12 +246,12 @@ func (a *app) completeTopics(cmd *cobra.Command, args []string, toComplete strin
 		return nil, none
 	}
 	defer adm.Close()
-	topics, err := adm.ListTopics(ctx)
+	all, err := ask(ctx, adm)
 	if err != nil {
 		return nil, none
 	}
 	var names []string
-	for _, name := range topics.Names() {
+	for _, name := range all {
 		if strings.HasPrefix(name, toComplete) {
 			names = append(names, name)
 		}

@@ -29,13 +29,7 @@ func (a *app) configCommand() *cobra.Command {
 
 // readProperties reads a properties file; origins become "FILE:LINE".
 func readProperties(s Streams, name string) ([]config.Setting, error) {
-	var data []byte
-	var err error
-	if name == "-" {
-		data, err = io.ReadAll(io.LimitReader(s.In, config.PropertiesMax+1))
-	} else {
-		data, err = readSome(name, config.PropertiesMax+1)
-	}
+	data, err := s.readInput(name, config.PropertiesMax+1)
 	if err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
@@ -50,7 +44,11 @@ func readProperties(s Streams, name string) ([]config.Setting, error) {
 	return settings, err
 }
 
-func readSome(name string, most int64) ([]byte, error) {
+// readInput reads at most so many bytes of a file; - is stdin.
+func (s Streams) readInput(name string, most int64) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(s.In, most))
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

@@ -42,6 +42,9 @@
 //	ledger_pipe_*.go   from a pipe into the unacked file, in the kernel
 //	consume.go         consume
 //	consume_offset.go  consume: -o
+//	group.go           group list, describe, delete, offset-delete
+//	group_lag.go       how old what a group did not consume is
+//	group_seek.go      group seek
 //	cluster.go         cluster info
 //	config.go          config check, config keys
 //	log.go             log check; where the segments are

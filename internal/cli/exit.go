@@ -119,6 +119,10 @@ func explainCode(err error, code *kerr.Error) error {
 		kerr.NotEnoughReplicas:        "Fewer brokers are in sync than min.insync.replicas asks for, or the disk is full; `holdfast topic describe NAME` shows the in-sync set.",
 		kerr.MessageTooLarge:          "max.message.bytes of the topic bounds a batch; `holdfast topic alter NAME --set max.message.bytes=...` raises it.",
 		kerr.InvalidReplicationFactor: "A topic cannot have more replicas than there are brokers; `holdfast cluster info` shows them.",
+		kerr.GroupIDNotFound:          "`holdfast group list` shows what exists.",
+		kerr.NonEmptyGroup:            "Stop its consumers first; `holdfast group describe GROUP` shows them.",
+		kerr.UnknownMemberID:          "The group has members; stop its consumers first.",
+		kerr.GroupSubscribedToTopic:   "Members of the group read that topic; stop its consumers first.",
 		kerr.OffsetOutOfRange:         "`holdfast topic describe NAME` shows the first and last offset of each partition.",
 	}
 	return withFix(err, "%s", fixes[code])

@@ -1,0 +1,165 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// broker starts the program's own broker as a process and returns its address.
+func broker(t *testing.T, more ...string) string {
+	t.Helper()
+	args := append([]string{"server", "--data-dir", filepath.Join(t.TempDir(), "data"), "--listeners", "PLAINTEXT://127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--set", "group.initial.rebalance.delay.ms=0"}, more...)
+	cmd := program(t, args...)
+	cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env} // outlives the test's context, until the clean-up
+	talk, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the broker's end: %v", err)
+		}
+	})
+	lines := bufio.NewScanner(talk)
+	for lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), "listeners="); ok && strings.Contains(lines.Text(), "msg=ready") {
+			go func() {
+				for lines.Scan() {
+					continue
+				}
+			}()
+			return strings.Fields(rest)[0]
+		}
+	}
+	t.Fatal("the broker did not become ready")
+	return ""
+}
+
+// member joins a group, reads n records, commits them and stays.
+func member(t *testing.T, addr, group, topic string, n int) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.ClientID("member"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	for read := 0; read < n; {
+		fetches := cl.PollRecords(t.Context(), n-read)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		read += len(fetches.Records())
+		if err := cl.CommitRecords(context.Background(), fetches.Records()...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cl
+}
+
+func TestGroup_LifeOfOne(t *testing.T) {
+	addr := broker(t)
+	b := func(args ...string) []string { return append(args, "-b", addr) }
+	hf(t, "", b("topic", "create", "t", "-p", "2")...).want(t, 0)
+	in, _ := numbers(10)
+	hf(t, in, b("produce", "t", "-p", "0")...).want(t, 0)
+	if r := hf(t, "", b("group", "list")...).want(t, 0); strings.Contains(r.out, "g1") {
+		t.Errorf("%s", r.out)
+	}
+	hf(t, "", b("group", "describe", "g1")...).want(t, 1, "GROUP_ID_NOT_FOUND", "group list")
+	cl := member(t, addr, "g1", "t", 4)
+	hf(t, "", b("group", "ls")...).want(t, 0, "g1", "Stable")
+	hf(t, "", b("group", "list", "--states", "Empty", "-O", "json")...).want(t, 0, "[]")
+	hf(t, "", b("group", "describe", "g1")...).want(t, 0, "Stable", "Members:         1", "6 record(s)", "member")
+	r := hf(t, "", b("group", "describe", "g1", "-O", "json")...).want(t, 0)
+	var groups []struct {
+		Lag      int64
+		BehindMs int64 `json:"behind_ms"`
+		Members  []struct{ Partitions int }
+		Offsets  []struct {
+			Committed, Lag int64
+			End            int64 `json:"end_offset"`
+		}
+	}
+	if err := json.Unmarshal([]byte(r.out), &groups); err != nil {
+		t.Fatal(err)
+	}
+	if g := groups[0]; g.Lag != 6 || g.BehindMs <= 0 || len(g.Members) != 1 || g.Members[0].Partitions != 2 || g.Offsets[0].Committed != 4 || g.Offsets[0].End != 10 {
+		t.Errorf("%+v", g)
+	}
+	// A group with members is moved and deleted by nobody.
+	hf(t, "", b("group", "seek", "g1", "--to", "start")...).want(t, 1, "1 member(s): member at", "Stop its consumers first")
+	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 1, "NON_EMPTY_GROUP", "Stop its consumers first")
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 1, "GROUP_SUBSCRIBED_TO_TOPIC")
+	cl.Close()
+	hf(t, "", b("group", "list", "-O", "wide")...).want(t, 0, "Empty", "consumer")
+	seekAll(t, b)
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t")...).want(t, 2, "--yes")
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 0, "g1 t/0: deleted")
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 1, "has committed nothing")
+	hf(t, "", b("group", "seek", "g1", "--to", "end", "-t", "t", "--execute")...).want(t, 0, "moved")
+	hf(t, "", b("group", "delete", "g1", "--dry-run")...).want(t, 0, "2 committed offsets")
+	hf(t, "", b("group", "delete", "g1")...).want(t, 2, "cannot be undone")
+	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 0, "g1: deleted")
+	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 1, "GROUP_ID_NOT_FOUND")
+}
+
+// seekAll moves the group of TestGroup_LifeOfOne everywhere and back.
+func seekAll(t *testing.T, b func(...string) []string) {
+	t.Helper()
+	at := func() string {
+		r := hf(t, "", b("group", "seek", "g1", "--shift", "0", "-p", "0", "--export")...).want(t, 0)
+		return strings.TrimSpace(strings.TrimPrefix(r.out, "t,0,"))
+	}
+	if got := at(); got != "4" {
+		t.Fatalf("the group is at %s", got)
+	}
+	hf(t, "", b("group", "seek", "g1", "--to", "start")...).want(t, 0, "would-seek", "nothing was changed")
+	if got := at(); got != "4" {
+		t.Errorf("a preview moved the group to %s", got)
+	}
+	file := filepath.Join(t.TempDir(), "offsets.csv")
+	if err := os.WriteFile(file, []byte("\"t\",0,7\n# end\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ flags, want string }{
+		{"--to start --execute", "0"},
+		{"--to end --yes", "10"},
+		{"--shift -3 --execute", "7"},
+		{"--shift 99 --execute", "10"},
+		{"--to 5 --execute", "5"},
+		{"--to +2 --execute", "2"},
+		{"--to -2 --execute", "8"},
+		{"--to @-1h --execute", "0"},
+		{"--to @2100-01-01 --execute", "10"},
+		{"--to earliest -p 0 --execute", "0"},
+		{"--from-file " + file + " --execute", "7"},
+	} {
+		hf(t, "", b(append([]string{"group", "seek", "g1"}, strings.Fields(c.flags)...)...)...).want(t, 0)
+		if got := at(); got != c.want {
+			t.Errorf("seek %s went to %s, want %s", c.flags, got, c.want)
+		}
+	}
+	hf(t, "", b("group", "seek", "other", "--to-group", "g1", "--execute")...).want(t, 0, "moved")
+	hf(t, "", b("group", "describe", "other", "-O", "json")...).want(t, 0, `"committed": 7`)
+	hf(t, "t,0\n", b("group", "seek", "g1", "--from-file", "-")...).want(t, 2, "line 1")
+	hf(t, "", b("group", "seek", "g1")...).want(t, 2, "at least one of the flags")
+	hf(t, "", b("group", "seek", "nobody", "--to", "start")...).want(t, 1, "nothing to move", "--topic")
+	hf(t, "", b("group", "seek", "g1", "--to", "1:2")...).want(t, 2, "want one place")
+}
