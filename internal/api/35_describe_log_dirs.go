@@ -1,8 +1,9 @@
 package api
 
-// DescribeLogDirs, key 35, versions 1 to 4.
+// DescribeLogDirs, key 35, versions 1 to 5.
 //
 //	2 flexible; 3 an error for all; 4 size and free space of the file system (KIP-827)
+//	5 whether the directory takes no new replicas (KIP-1066): never
 //
 // Behaviours: the one data directory with the size of each replica in it. What
 // is asked for and not here is left out.

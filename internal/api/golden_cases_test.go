@@ -61,7 +61,6 @@ func TestVersionsAreKafkas(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := map[int16]string{
-		35: "version 5 tells about cordoned directories, which do not exist here",
 		71: "Kafka offers telemetry where a plug-in reads it; here a client may ask, and is asked for nothing",
 		72: "as 71",
 	}
@@ -298,6 +297,7 @@ func logDirsQuestions() []question {
 	}
 	return []question{
 		{name: "all", q: ask(4)},
+		{name: "all, version 5", q: ask(5)},
 		{name: "all, version 1", q: ask(1)},
 		{name: "all, version 3", q: ask(3)},
 		{name: "some", q: ask(4, of("t", 0, 2, 9))},
@@ -473,7 +473,10 @@ func unusedQuestions() []question {
 	transactions.TransactionalIDs = []string{"x", ""}
 	token := kmsg.NewPtrCreateDelegationTokenRequest()
 	token.Version = 3
+	stranger := kmsg.NewPtrUnregisterBrokerRequest()
+	stranger.BrokerID = 9
 	return []question{
+		{name: "forget a broker that is not there", q: stranger},
 		{name: "quotas of users", q: quotas},
 		{name: "all quotas", q: at(kmsg.NewPtrDescribeClientQuotasRequest(), 1)},
 		{name: "quotas of an unknown kind", q: bad},

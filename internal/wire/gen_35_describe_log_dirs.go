@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/kafka"
 )
 
-// DescribeLogDirsRequest is the request of key 35 (DescribeLogDirs), versions 0 to 4.
+// DescribeLogDirsRequest is the request of key 35 (DescribeLogDirs), versions 0 to 5.
 type DescribeLogDirsRequest struct {
 	Topics []DescribeLogDirsRequestTopic // nil is null
 }
@@ -106,7 +106,7 @@ func (v *DescribeLogDirsRequestTopic) append(dst []byte, version int16, flex boo
 	return dst
 }
 
-// DescribeLogDirsResponse is the response of key 35 (DescribeLogDirs), versions 0 to 4.
+// DescribeLogDirsResponse is the response of key 35 (DescribeLogDirs), versions 0 to 5.
 type DescribeLogDirsResponse struct {
 	Dirs           []DescribeLogDirsResponseDir
 	ThrottleMillis int32
@@ -185,6 +185,7 @@ type DescribeLogDirsResponseDir struct {
 	TotalBytes  int64 // since version 4, default -1
 	UsableBytes int64 // since version 4, default -1
 	ErrorCode   int16
+	IsCordoned  bool // since version 5
 }
 
 // NewDescribeLogDirsResponseDir returns the defaults.
@@ -215,6 +216,9 @@ func (v *DescribeLogDirsResponseDir) decode(r *bin.Reader, version int16, flex b
 	if version >= 4 {
 		v.UsableBytes = r.Int64()
 	}
+	if version >= 5 {
+		v.IsCordoned = r.Bool()
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -232,6 +236,9 @@ func (v *DescribeLogDirsResponseDir) append(dst []byte, version int16, flex bool
 	}
 	if version >= 4 {
 		dst = bin.AppendInt64(dst, v.UsableBytes)
+	}
+	if version >= 5 {
+		dst = bin.AppendBool(dst, v.IsCordoned)
 	}
 	if flex {
 		dst = append(dst, 0)

@@ -140,7 +140,7 @@ var apis = [...]API{
 	32: {Key: KeyDescribeConfigs, Name: "DescribeConfigs", MaxVersion: 4, FlexibleSince: 4, FrameCap: 3342336, DecodeFactor: 20},
 	33: {Key: KeyAlterConfigs, Name: "AlterConfigs", MaxVersion: 2, FlexibleSince: 2, FrameCap: 3932160, DecodeFactor: 17},
 	34: {Key: KeyAlterReplicaLogDirs, Name: "AlterReplicaLogDirs", MaxVersion: 2, FlexibleSince: 2, FrameCap: 3932160, DecodeFactor: 17},
-	35: {Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", MaxVersion: 4, FlexibleSince: 2, FrameCap: 3932160, DecodeFactor: 17},
+	35: {Key: KeyDescribeLogDirs, Name: "DescribeLogDirs", MaxVersion: 5, FlexibleSince: 2, FrameCap: 3932160, DecodeFactor: 17},
 	36: {Key: KeySASLAuthenticate, Name: "SaslAuthenticate", MaxVersion: 2, FlexibleSince: 2, FrameCap: 524288, DecodeFactor: 2},
 	37: {Key: KeyCreatePartitions, Name: "CreatePartitions", MaxVersion: 3, FlexibleSince: 2, FrameCap: 4456448, DecodeFactor: 15},
 	38: {Key: KeyCreateDelegationToken, Name: "CreateDelegationToken", MaxVersion: 3, FlexibleSince: 2, FrameCap: 4784128, DecodeFactor: 14},
