@@ -64,13 +64,20 @@ func (b *background) Holds() bool { return true }
 // Idle implements Pending.
 func (b *background) Idle() bool { return false }
 
+// appliedWait bounds how long the answer to a change waits for this broker.
+const appliedWait = 5 * time.Second
+
 // submit hands a command to the controller and waits until this broker has
 // applied what it decided, so that a client that was told "created" finds the
-// topic here.
+// topic here. What takes this broker longer is no failure of the change, which is
+// committed: clients meet a retriable error until it is done, as with Kafka.
 func (a *API) submit(ctx context.Context, command controller.Command) (controller.Reply, error) {
 	reply, err := a.o.Quorum.Submit(ctx, command)
 	if err != nil {
 		return reply, err
 	}
-	return reply, a.o.Broker.AwaitApplied(ctx, reply.Offset)
+	ctx, cancel := context.WithTimeout(ctx, appliedWait)
+	defer cancel()
+	_ = a.o.Broker.AwaitApplied(ctx, reply.Offset)
+	return reply, nil
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/config"
+	"holdfast/internal/datadir"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/meta"
@@ -164,23 +165,31 @@ func (b *Broker) retryOpens(ctx context.Context) {
 	b.reconcile(ctx)
 }
 
+// opening is a topic whose partitions here are being opened.
+type opening struct {
+	topic    *meta.Topic
+	settings config.Topic
+	entry    *topic
+	// created are logs that were made just now, together.
+	created map[kafka.TopicIDPartition]*log.Log
+}
+
 // openTopics opens, leads and configures the partitions of the topics, several
 // logs at a time, and publishes each topic when it is whole.
 func (b *Broker) openTopics(ctx context.Context, image *meta.Image, ids []kafka.TopicID) {
+	var openings []*opening
+	for _, id := range ids {
+		if t := image.TopicByID(id); t != nil {
+			openings = append(openings, b.beginTopic(image, t))
+		}
+	}
+	b.createAll(openings)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(opensAtOnce)
 	var made []*topic
-	for _, id := range ids {
-		t := image.TopicByID(id)
-		if t == nil {
-			continue
-		}
-		settings, err := config.ResolveTopic(b.Settings(), image.TopicConfig(t.Name))
-		if err != nil {
-			b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
-			settings, _ = config.ResolveTopic(b.Settings(), nil)
-		}
-		made = append(made, b.openTopic(group, t, &settings))
+	for _, o := range openings {
+		b.openTopic(group, o)
+		made = append(made, o.entry)
 	}
 	_ = group.Wait() // opening notes its failures per partition
 	if ctx.Err() != nil && len(made) == 0 {
@@ -189,40 +198,76 @@ func (b *Broker) openTopics(ctx context.Context, image *meta.Image, ids []kafka.
 	b.publish(made)
 }
 
-// openTopic makes the table's entry for t: partitions that are open already are
-// kept and reconfigured, the others are opened on the group.
-func (b *Broker) openTopic(group *errgroup.Group, t *meta.Topic, settings *config.Topic) *topic {
-	entry := &topic{name: t.Name, id: t.ID, partitions: make([]*partition.Partition, len(t.Partitions))}
-	if old := b.table.Load().byID[t.ID]; old != nil {
-		copy(entry.partitions, old.partitions)
+// beginTopic makes the table's entry for t with the partitions that are open.
+func (b *Broker) beginTopic(image *meta.Image, t *meta.Topic) *opening {
+	settings, err := config.ResolveTopic(b.Settings(), image.TopicConfig(t.Name))
+	if err != nil {
+		b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
+		settings, _ = config.ResolveTopic(b.Settings(), nil)
 	}
-	for i := range t.Partitions {
-		state := t.Partitions[i]
+	o := &opening{topic: t, settings: settings, entry: &topic{name: t.Name, id: t.ID, partitions: make([]*partition.Partition, len(t.Partitions))}}
+	if old := b.table.Load().byID[t.ID]; old != nil {
+		copy(o.entry.partitions, old.partitions)
+	}
+	return o
+}
+
+// createAll creates the logs that are not there yet, if they are many: together
+// they cost two syncs. At a start nearly all are there.
+func (b *Broker) createAll(openings []*opening) {
+	b.mu.Lock()
+	starting := b.mu.last == nil
+	b.mu.Unlock()
+	if starting {
+		return
+	}
+	var list []datadir.NewLog
+	for _, o := range openings {
+		c := logConfig(&o.settings)
+		for i := range o.topic.Partitions {
+			if o.entry.partitions[i] == nil && slices.Contains(o.topic.Partitions[i].Replicas, b.o.Self) {
+				list = append(list, datadir.NewLog{Topic: o.topic.Name, ID: o.id(i), Config: c})
+			}
+		}
+	}
+	created := b.o.Dir.CreateLogs(list)
+	for _, o := range openings {
+		o.created = created
+	}
+}
+
+func (o *opening) id(i int) kafka.TopicIDPartition {
+	return kafka.TopicIDPartition{TopicID: o.topic.ID, Partition: o.topic.Partitions[i].Index}
+}
+
+// openTopic brings a topic's partitions to what the metadata says: those that are
+// open are reconfigured, the others are opened on the group.
+func (b *Broker) openTopic(group *errgroup.Group, o *opening) {
+	partitions := o.entry.partitions
+	for i := range o.topic.Partitions {
+		state := o.topic.Partitions[i]
 		if !slices.Contains(state.Replicas, b.o.Self) {
 			continue
 		}
-		if p := entry.partitions[i]; p != nil {
-			b.adopt(p, state, settings)
-			continue
+		if p := partitions[i]; p != nil {
+			b.adopt(p, state, &o.settings)
+		} else if l := o.created[o.id(i)]; l != nil {
+			partitions[i] = b.host(o, state, l)
+		} else {
+			run(group, func() { partitions[i] = b.open(o, state) })
 		}
-		run(group, func() { entry.partitions[i] = b.open(t, state, settings) })
 	}
-	return entry
 }
 
 // open opens one log and leads it. It returns nil when the log does not open;
 // the reason is kept and shown.
-func (b *Broker) open(t *meta.Topic, state meta.Partition, settings *config.Topic) *partition.Partition {
-	id := kafka.TopicIDPartition{TopicID: t.ID, Partition: state.Index}
-	l, report, err := b.o.Dir.OpenLog(t.Name, id, logConfig(settings))
-	b.mu.Lock()
+func (b *Broker) open(o *opening, state meta.Partition) *partition.Partition {
+	t, id := o.topic, kafka.TopicIDPartition{TopicID: o.topic.ID, Partition: state.Index}
+	l, report, err := b.o.Dir.OpenLog(t.Name, id, logConfig(&o.settings))
 	if err != nil {
+		b.mu.Lock()
 		b.mu.failed[id] = err
-	} else {
-		delete(b.mu.failed, id)
-	}
-	b.mu.Unlock()
-	if err != nil {
+		b.mu.Unlock()
 		b.o.Log.Error("partition is offline: its log does not open", "topic", t.Name, "partition", state.Index, "error", err)
 		return nil
 	}
@@ -231,9 +276,18 @@ func (b *Broker) open(t *meta.Topic, state meta.Partition, settings *config.Topi
 			"end", report.End, "scanned_bytes", report.Scanned, "rewritten_bytes", report.Rewritten, "cut_bytes", report.Cut,
 			"dropped_segments", report.Dropped, "rebuilt", report.Rebuilt)
 	}
-	p := partition.New(partition.Options{Topic: t.Name, ID: id, Self: b.o.Self, Log: l, Storage: b.o.Dir,
-		Clock: b.o.Env.Clock, Config: settings, Faults: b.o.Faults})
-	b.adopt(p, state, settings)
+	return b.host(o, state, l)
+}
+
+// host makes a partition of an open log.
+func (b *Broker) host(o *opening, state meta.Partition, l *log.Log) *partition.Partition {
+	id := kafka.TopicIDPartition{TopicID: o.topic.ID, Partition: state.Index}
+	b.mu.Lock()
+	delete(b.mu.failed, id)
+	b.mu.Unlock()
+	p := partition.New(partition.Options{Topic: o.topic.Name, ID: id, Self: b.o.Self, Log: l, Storage: b.o.Dir,
+		Clock: b.o.Env.Clock, Config: &o.settings, Faults: b.o.Faults})
+	b.adopt(p, state, &o.settings)
 	return p
 }
 

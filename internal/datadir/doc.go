@@ -46,6 +46,7 @@
 //	datadir.go    the type, open, close
 //	identity.go   meta.properties
 //	logs.go       opening logs
+//	create.go     many new logs together
 //	remove.go     deleting the logs of deleted topics; what belongs to no topic
 //	settle.go     journal entries that nobody claims
 //	fence.go      what a fence leaves of entries

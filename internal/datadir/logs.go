@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 
-	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 )
@@ -17,8 +16,7 @@ import (
 // may be called for several logs at once, and not for one that is open.
 func (d *Dir) OpenLog(topic string, id kafka.TopicIDPartition, c log.Config) (*log.Log, log.Report, error) {
 	dir := path.Join(d.o.Dir, kafka.TopicPartition{Topic: topic, Partition: id.Partition}.String())
-	o := log.Options{FS: d.o.Env.FS, Clock: d.o.Env.Clock, Dir: dir, Topic: topic, Config: c,
-		Key: journal.Key{TopicID: id.TopicID, Partition: id.Partition, Generation: 1}}
+	o := d.options(dir, &NewLog{Topic: topic, ID: id, Config: c})
 	found, err := log.ReadIdentity(d.o.Env.FS, dir)
 	if err == nil && found.Key.TopicID != id.TopicID {
 		if err := d.clear(found.Key, dir); err != nil {
@@ -60,10 +58,7 @@ func (d *Dir) openLog(o log.Options) (*log.Log, log.Report, error) {
 
 // createLog makes a log that must not have existed.
 func (d *Dir) createLog(o log.Options) (*log.Log, log.Report, error) {
-	d.mu.Lock()
-	existed := len(d.mu.unread[o.Key]) > 0 || d.mu.points[o.Key].recovery > 0
-	d.mu.Unlock()
-	if existed {
+	if d.existed(o.Key) {
 		return nil, log.Report{}, fmt.Errorf("open log: %w", &log.CorruptionError{File: o.Dir, Offset: kafka.NoOffset,
 			Cause: errors.New("the directory is missing, and it held acknowledged data")})
 	}

@@ -57,6 +57,7 @@
 //
 //	log.go         Log, Options, Config, accessors
 //	open.go        Create, Open
+//	createall.go   many new logs with two syncs
 //	append.go      Append, rolling
 //	read.go        Read: positions, whole batches, bounds
 //	places.go      where the newest batches begin and the latest reads ended

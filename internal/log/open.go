@@ -7,7 +7,6 @@ import (
 
 	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
-	"holdfast/internal/producer"
 	"holdfast/internal/vfs"
 )
 
@@ -22,18 +21,12 @@ func Create(o Options) (*Log, error) {
 		}
 		return nil, err
 	}
-	if err := o.FS.MkdirAll(o.Dir); err != nil {
-		return nil, fmt.Errorf("create log: %w", err)
-	}
-	empty, err := IsEmpty(o.FS, o.Dir)
+	l, err := begin(o)
 	if err != nil {
 		return nil, err
 	}
-	if !empty {
-		return nil, fmt.Errorf("create log %s: a segment has bytes: %w", o.Dir, ErrExists)
-	}
-	l := newLog(o)
 	if err := l.create(); err != nil {
+		l.Discard()
 		return nil, fmt.Errorf("create log %s: %w", o.Dir, err)
 	}
 	return l, nil
@@ -77,16 +70,7 @@ func (l *Log) Discard() {
 
 // create writes the identity last: a directory without one holds nothing.
 func (l *Log) create() error {
-	s := newSegment(l, 0)
-	s.indexLoaded = true
-	if err := s.openForWriting(true); err != nil {
-		return err
-	}
-	if err := writePlain(l.fsys, path.Join(l.dir, namePartition), partitionMetadata(l.key.TopicID)); err != nil {
-		return err
-	}
-	note := state{firstAppend: kafka.NoTimestamp, lastAppend: kafka.NoTimestamp, maxTimestamp: kafka.NoTimestamp, maxLast: kafka.NoOffset}
-	if err := writeState(l.fsys, l.dir, note.encode(l.key)); err != nil {
+	if err := l.fill(func(_ string, b []byte) error { return writeState(l.fsys, l.dir, b) }); err != nil {
 		return err
 	}
 	id := Identity{Key: l.key, Topic: l.topic}
@@ -96,9 +80,7 @@ func (l *Log) create() error {
 	if err := l.fsys.SyncDir(path.Dir(l.dir)); err != nil {
 		return err
 	}
-	s.entered.Store(true)
-	l.mu.segments = []*Segment{s}
-	l.mu.table = producer.New()
+	l.mu.segments[0].entered.Store(true)
 	return nil
 }
 
