@@ -60,11 +60,15 @@ type operation struct {
 
 func (m *Machine) begin(now kafka.Timestamp) *operation {
 	invariant.Check(m.loaded, "group: the machine is used before Loaded")
-	return &operation{Machine: m, now: now}
+	return &operation{Machine: m, now: now, bytes: batchOverhead}
 }
 
-// recordOverhead is what a record takes in a batch besides its key and value.
-const recordOverhead = 24
+// What a batch takes besides its records, and a record besides its key and value,
+// at most.
+const (
+	batchOverhead  = 61
+	recordOverhead = 32
+)
 
 func (o *operation) record(key, value []byte) {
 	o.effects.Records = append(o.effects.Records, Record{Key: key, Value: value})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/kafka"
+	"holdfast/internal/record"
 	"holdfast/internal/wire"
 )
 
@@ -257,7 +258,7 @@ func TestDeleteGroup_StepByStep(t *testing.T) {
 	size, last := 0, Seq(0)
 	for _, l := range r.log {
 		if l.seq != last {
-			size, last = 0, l.seq
+			size, last = batchOverhead, l.seq
 		}
 		if size += len(l.Key) + len(l.Value) + recordOverhead; size > r.m.settings.MaxBatchBytes {
 			t.Fatalf("effects %d have more than %d bytes", l.seq, size)
@@ -337,4 +338,35 @@ func TestDescribe(t *testing.T) {
 	r.want("none, old", fmt.Sprintf("%s %d %v", d.State, d.ErrorCode, d.ErrorMessage == nil), "Dead 0 true")
 	d = r.m.Describe(6, "none").Value
 	r.want("none", fmt.Sprintf("%s %d %s", d.State, d.ErrorCode, *d.ErrorMessage), "Dead 69 Group none not found.")
+}
+
+// TestBatches_AreNotLargerThanTheySay builds the batch of the largest commit that
+// is accepted.
+func TestBatches_AreNotLargerThanTheySay(t *testing.T) {
+	r := newRig(t, testSettings())
+	text := strings.Repeat("m", 100)
+	biggest := 0
+	for n := int32(4000); n < 8000; n += 25 {
+		q := commitRequest("", -1, 1<<62)
+		q.Topics[0].Partitions = nil
+		for i := range n {
+			q.Topics[0].Partitions = append(q.Topics[0].Partitions, wire.OffsetCommitRequestTopicPartition{Partition: i, Offset: 1 << 62, Metadata: &text})
+		}
+		before := len(r.log)
+		if commitCode(r, r.commit(q)) != kafka.ErrNone {
+			break
+		}
+		b := record.NewBuilder(record.Options{})
+		for _, l := range r.log[before:] {
+			b.Append(l.at, l.Key, l.Value)
+		}
+		batch, err := b.Build(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		biggest = max(biggest, len(batch))
+	}
+	if limit := r.m.settings.MaxBatchBytes; biggest > limit || biggest < limit*7/10 {
+		t.Errorf("the largest batch has %d bytes of %d", biggest, limit)
+	}
 }
