@@ -30,6 +30,8 @@ type conn struct {
 	lastFrame  atomic.Int64
 	frameSince atomic.Int64 // a frame has begun and is not whole
 	writeSince atomic.Int64 // a reply is being written and makes no progress
+	// finishSince: the client has ended its side, and replies are owed.
+	finishSince atomic.Int64
 
 	wake chan struct{} // capacity 1: something that the head of the queue waits for has happened
 	room chan struct{} // capacity 1: the queue has become shorter
@@ -77,6 +79,10 @@ func (c *conn) serve() {
 		if timedOut(err) && c.stop.Load() {
 			break // the server is stopping: what is owed may still leave
 		}
+		if err == io.EOF {
+			c.finish()
+			return
+		}
 		if err != nil {
 			c.explain(err)
 			return
@@ -100,6 +106,15 @@ func (c *conn) serve() {
 			return
 		}
 	}
+	c.awaitQuiet()
+}
+
+// finish lets what is owed leave to a client that sends nothing more and perhaps
+// still reads. What waits for something to happen is answered as it is.
+func (c *conn) finish() {
+	c.finishSince.Store(c.s.o.Clock.Now().UnixNano())
+	c.stop.Store(true)
+	c.poke()
 	c.awaitQuiet()
 }
 
@@ -343,6 +358,8 @@ func (c *conn) expire(now int64) {
 	case over(c.writeSince.Load(), l.Write):
 		c.s.stats.ClosedSlow.Add(1)
 		c.s.o.Log.Warn("closing connection: replies are not read", "client", c.api.Client, "after", l.Write)
+	case over(c.finishSince.Load(), l.Write):
+		c.s.stats.ClosedSlow.Add(1)
 	case over(c.lastFrame.Load(), l.Idle) && !c.busy():
 		c.s.stats.ClosedIdle.Add(1)
 	default:
