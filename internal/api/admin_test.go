@@ -137,3 +137,44 @@ func TestDescribeLogDirs_Failed(t *testing.T) {
 		_ = l.node.Stop(ctx) // says that the directory failed
 	})
 }
+
+// TestDynamicBrokerSettings: what a running broker is told counts from then on.
+func TestDynamicBrokerSettings(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := startLive(t)
+		defer l.stop()
+		c := l.dial()
+		defer c.c.Close()
+		set := func(key, value string) {
+			t.Helper()
+			p := ask[*kmsg.IncrementalAlterConfigsResponse](c, incremental(brokerResource, "", 0, key, &value))
+			if p.Resources[0].ErrorCode != 0 {
+				t.Fatalf("%s: %s", key, *p.Resources[0].ErrorMessage)
+			}
+		}
+		set("num.partitions", "4")
+		c.createTopic("t", -1)
+		if _, partitions := c.wants(12, false, "t"); partitions[0] != 4 {
+			t.Errorf("num.partitions: %v", partitions)
+		}
+		set("delete.topic.enable", "false")
+		d := kmsg.NewPtrDeleteTopicsRequest()
+		d.Version, d.TimeoutMillis, d.Topics = 6, 1000, []kmsg.DeleteTopicsRequestTopic{{Topic: text("t")}}
+		if p := ask[*kmsg.DeleteTopicsResponse](c, d); p.Topics[0].ErrorCode != 73 {
+			t.Errorf("delete.topic.enable: %d", p.Topics[0].ErrorCode)
+		}
+		set("message.max.bytes", "100")
+		if p := ask[*kmsg.ProduceResponse](c, produceTo(9, -1, "t", one(string(make([]byte, 500))))); p.Topics[0].Partitions[0].ErrorCode != 10 {
+			t.Errorf("message.max.bytes: %d", p.Topics[0].Partitions[0].ErrorCode)
+		}
+		set("max.connections", "2")
+		second, third := l.dial(), l.dial()
+		defer second.c.Close()
+		defer third.c.Close()
+		rows(second)
+		third.send(apiVersions())
+		if _, _, err := third.read(); err == nil {
+			t.Error("max.connections: the third is answered")
+		}
+	})
+}

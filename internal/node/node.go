@@ -175,7 +175,7 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 func (n *Node) openDoors(epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
 	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
-	n.server = server.New(server.Options{Handler: n.api, Clock: n.o.Env.Clock, Limits: n.limits(), Log: n.o.Log})
+	n.server = server.New(server.Options{Handler: n.api, Clock: n.o.Env.Clock, Limits: n.limits(), Log: n.o.Log, Connections: n.connectionLimits})
 	for _, l := range n.doors {
 		n.server.Serve(l)
 	}
@@ -196,8 +196,6 @@ func (n *Node) openDoors(epoch kafka.BrokerEpoch) error {
 func (n *Node) limits() server.Limits {
 	l, c := server.DefaultLimits(), n.o.Config
 	l.FrameBytes = min(c.RequestBytesMax, l.FrameBytes)
-	l.Connections = min(c.Connections, l.Connections)
-	l.ConnectionsPerIP = min(c.ConnectionsPerIP, l.ConnectionsPerIP)
 	if c.ConnectionIdle > 0 {
 		l.Idle = c.ConnectionIdle
 	}
@@ -205,6 +203,13 @@ func (n *Node) limits() server.Limits {
 		l.ClientMemory = c.QueuedRequestBytes
 	}
 	return l
+}
+
+// connectionLimits are the settings of the moment: they can be changed while the
+// broker runs.
+func (n *Node) connectionLimits() (open, perIP int) {
+	s := n.broker.Settings()
+	return s.Connections, s.ConnectionsPerIP
 }
 
 // Listeners are the doors for Kafka clients.

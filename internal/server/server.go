@@ -60,12 +60,23 @@ type Listener struct {
 	Listener net.Listener
 }
 
-// Options are what a server is made of. All fields are set.
+// Options are what a server is made of. All fields but Connections are set.
 type Options struct {
 	Handler Handler
 	Clock   clock.Clock
 	Limits  Limits
 	Log     *slog.Logger
+	// Connections tells how many connections may be open now, in all and from one
+	// address, where a running broker can be told otherwise; nil: as in Limits. It
+	// never waits.
+	Connections func() (open, perIP int)
+}
+
+func (o *Options) connections() (open, perIP int) {
+	if o.Connections == nil {
+		return o.Limits.Connections, o.Limits.ConnectionsPerIP
+	}
+	return o.Connections()
 }
 
 // Stats counts what the server saw since it started.
@@ -144,15 +155,16 @@ func (s *Server) admit(nc net.Conn, listener string) *conn {
 		ip = host
 	}
 	c := newConn(s, nc, listener)
+	open, perIP := s.o.connections()
 	s.mu.Lock()
 	refused := ""
 	switch {
 	case s.mu.stopping:
 		refused = "stopping"
-	case len(s.mu.conns) >= s.o.Limits.Connections:
-		refused = fmt.Sprintf("max.connections is %d", s.o.Limits.Connections)
-	case s.mu.perIP[ip] >= s.o.Limits.ConnectionsPerIP:
-		refused = fmt.Sprintf("max.connections.per.ip is %d", s.o.Limits.ConnectionsPerIP)
+	case len(s.mu.conns) >= open:
+		refused = fmt.Sprintf("max.connections is %d", open)
+	case s.mu.perIP[ip] >= perIP:
+		refused = fmt.Sprintf("max.connections.per.ip is %d", perIP)
 	default:
 		c.ip = ip
 		s.mu.conns[c] = struct{}{}
