@@ -271,7 +271,6 @@ type building struct {
 	left    int // of the reply's limit
 	copied  int // of bytes, the part that is in the buffer
 	errors  bool
-	entries int
 	topicAt int // where the count of the open topic's partitions stands
 	topics  int
 	inTopic int
@@ -343,7 +342,6 @@ func (b *building) add(f *fetching, w wantedPartition, s *sessionPartition, res 
 	}
 	b.enterTopic(w.key)
 	b.partition(f, w, res)
-	b.entries++
 }
 
 // sessionChange is what a session will remember once the reply is sent.

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"holdfast/internal/datadir"
 	"holdfast/internal/kafka"
 )
 
@@ -19,4 +18,4 @@ func (b *Broker) Directory() Directory {
 }
 
 // NewUUID draws a random identity.
-func (b *Broker) NewUUID() kafka.UUID { return datadir.NewUUID(b.o.Env.Rand) }
+func (b *Broker) NewUUID() kafka.UUID { return kafka.NewUUID(b.o.Env.Rand) }

@@ -164,9 +164,9 @@ func (d *Dir) found() Identity {
 		id.NodeID = 1
 	}
 	if id.ClusterID.IsZero() {
-		id.ClusterID = kafka.ClusterID(NewUUID(d.o.Env.Rand))
+		id.ClusterID = kafka.ClusterID(kafka.NewUUID(d.o.Env.Rand))
 	}
-	id.DirectoryID = kafka.DirectoryID(NewUUID(d.o.Env.Rand))
+	id.DirectoryID = kafka.DirectoryID(kafka.NewUUID(d.o.Env.Rand))
 	return id
 }
 
@@ -179,17 +179,4 @@ func (d *Dir) agree() error {
 		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("belongs to cluster %s, not %s", d.identity.ClusterID, want)}
 	}
 	return nil
-}
-
-// NewUUID draws a random UUID whose text does not begin with a dash, which would
-// look like a flag on a command line.
-func NewUUID(r interface{ Read([]byte) }) kafka.UUID {
-	for {
-		var u kafka.UUID
-		r.Read(u[:])
-		u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
-		if !u.IsZero() && u.String()[0] != '-' {
-			return u
-		}
-	}
 }

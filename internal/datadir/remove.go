@@ -178,7 +178,7 @@ func (d *Dir) empty(list []doomed) error {
 
 // beside is a new name for a directory that is moved out of the way.
 func (d *Dir) beside(dir, suffix string) string {
-	return fmt.Sprintf("%s.%s%s", dir, NewUUID(d.o.Env.Rand), suffix)
+	return fmt.Sprintf("%s.%s%s", dir, kafka.NewUUID(d.o.Env.Rand), suffix)
 }
 
 // clear makes room where another topic's log lies in the way of a new one.

@@ -42,6 +42,19 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 // String returns the 22-character base64url text of u.
 func (u UUID) String() string { return base64.RawURLEncoding.EncodeToString(u[:]) }
 
+// NewUUID draws a random UUID of version 4 whose text does not begin with a dash,
+// which would look like a flag on a command line. As Kafka's, it is not zero.
+func NewUUID(r interface{ Read([]byte) }) UUID {
+	for {
+		var u UUID
+		r.Read(u[:])
+		u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+		if u.String()[0] != '-' {
+			return u
+		}
+	}
+}
+
 // ParseUUID reads the text form that String writes.
 func ParseUUID(s string) (UUID, error) {
 	var u UUID

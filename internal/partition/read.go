@@ -114,9 +114,6 @@ func (p *Partition) AwaitData(from kafka.Offset, w *purgatory.Waiter) bool {
 	return true
 }
 
-// ErrNotLeader: the partition is not led here.
-var ErrNotLeader error = kafka.ErrNotLeaderOrFollower
-
 // OffsetAt is the answer to a look-up by timestamp.
 type OffsetAt struct {
 	Timestamp kafka.Timestamp

@@ -143,14 +143,14 @@ func (e *entryLog) readAll(from uint64) ([]*pb.Entry, error) {
 	for at := kafka.Offset(from); at < e.l.End(); {
 		r, err := e.l.Read(at, e.l.End(), chunk, true)
 		if err != nil {
-			return nil, fmt.Errorf("read metadata log: %w", err)
+			return nil, readFailed(err)
 		}
 		b := make([]byte, r.Length)
 		err = vfs.ReadFull(r.Source, b, r.Position)
 		name, end := r.Source.Name(), r.End
 		r.Source.Release()
 		if err != nil {
-			return nil, fmt.Errorf("read metadata log: %w", err)
+			return nil, readFailed(err)
 		}
 		if out, err = decodeEntries(out, b, at); err != nil {
 			return nil, &CorruptionError{File: name, Position: r.Position, Cause: err}
@@ -158,6 +158,14 @@ func (e *entryLog) readAll(from uint64) ([]*pb.Entry, error) {
 		at = end
 	}
 	return out, nil
+}
+
+// readFailed makes damage that the log has found damage of the metadata.
+func readFailed(err error) error {
+	if damage, ok := errors.AsType[*log.CorruptionError](err); ok {
+		return &CorruptionError{File: damage.File, Position: damage.Position, Cause: err}
+	}
+	return fmt.Errorf("read metadata log: %w", err)
 }
 
 // decodeEntries appends the entries of the whole batches in b; the first one has

@@ -107,17 +107,9 @@ type outcome struct {
 func (c *core) inputs() controller.Inputs {
 	return controller.Inputs{
 		Now:    kafka.Timestamp(c.o.Env.Clock.Now().UnixMilli()),
-		NewID:  c.newID,
+		NewID:  func() kafka.UUID { return kafka.NewUUID(c.o.Env.Rand) },
 		Config: c.o.Config,
 	}
-}
-
-// newID draws a random UUID of version 4.
-func (c *core) newID() kafka.UUID {
-	var id kafka.UUID
-	c.o.Env.Rand.Read(id[:])
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return id
 }
 
 // waitFor answers s when the entry is applied. What was decided on a tip is true
