@@ -6,7 +6,8 @@ package api
 //	4 flexible
 //
 // Behaviours: every setting is listed, with its default. Ours (acks.policy,
-// durability) stand among Kafka's.
+// durability) stand among Kafka's. The documentation of a setting that has no
+// effect says so, and why.
 
 import (
 	"holdfast/internal/config"
@@ -122,7 +123,11 @@ func describedConfig(q *wire.DescribeConfigsRequest, d config.Described) wire.De
 		}
 	}
 	if q.IncludeDocumentation {
-		out.Documentation = &d.Key.Doc
+		text := d.Key.Doc
+		if d.Key.Ignored != "" {
+			text += " Accepted without effect: " + d.Key.Ignored + "."
+		}
+		out.Documentation = &text
 	}
 	return out
 }

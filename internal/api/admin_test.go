@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +136,22 @@ func TestDescribeLogDirs_Failed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = l.node.Stop(ctx) // says that the directory failed
+	})
+}
+
+// TestDescribeConfigs_SaysWhatHasNoEffect: in the documentation.
+func TestDescribeConfigs_SaysWhatHasNoEffect(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := startLive(t)
+		defer l.stop()
+		c := l.dial()
+		defer c.c.Close()
+		p := ask[*kmsg.DescribeConfigsResponse](c, describeAll(describe(brokerResource, "1", "num.io.threads", "num.partitions")))
+		for _, x := range p.Resources[0].Configs {
+			if says := strings.Contains(*x.Documentation, "without effect"); says != (x.Name == "num.io.threads") {
+				t.Errorf("%s: %s", x.Name, *x.Documentation)
+			}
+		}
 	})
 }
 
