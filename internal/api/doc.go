@@ -28,6 +28,8 @@
 //	run.go            requests that wait for the controller or a disk
 //	authorize.go      the one place where authorisation is asked
 //	acks.go           acks.policy
+//	configs.go        what changes of settings have in common
+//	delegation_tokens.go  keys 38 to 41, refused
 //	session.go        fetch sessions (KIP-227)
 //	NN_name.go        one API each
 package api

@@ -22,5 +22,6 @@
 //	deleted.go    directories of deleted topics, and of unknown ones
 //	upkeep.go     retention and expiry, called on a timer
 //	scrub.go      closed segments compared with their checksums
+//	directory.go the data directory, described
 //	run.go        the goroutines
 package broker

@@ -25,6 +25,7 @@
 //	partition.go  the type, leadership, configuration, flush reports
 //	append.go     the produce walk
 //	read.go       the fetch walk, look-ups, waiting for data
+//	producers.go  who writes with a producer id
 //	upkeep.go     retention, expiry
 //	faults.go     planted faults, for proving the rigs
 package partition
