@@ -202,6 +202,10 @@ func (b bench) consume(t *testing.T, s *session) {
 	}{{"start", "", 0}, {"offset", "", 37}, {"timestamp", "time", 61}} {
 		b.feature(t, "consume from "+from.name, func(t *testing.T) error {
 			for _, codec := range codecs {
+				if why := b.client.lacks[codec.name]; why != "" {
+					report(t, b.client.name, b.version, "consume "+codec.name, "unsupported", why)
+					continue
+				}
 				topic := b.topic(t, 1)
 				base := time.Now().Add(-time.Hour).UnixMilli()
 				cl := rig.NewClient(t, b.broker.addr, kgo.ProducerBatchCompression(codec.franz))

@@ -33,7 +33,8 @@ type client struct {
 	fetch []string // installs the dependencies, in a copy of dir; run once for each content of deps
 	build []string // run before every test
 	run   []string
-	ci    bool // small runs have it too
+	lacks map[string]string // compressions it cannot read, and why
+	ci    bool              // small runs have it too
 }
 
 // clients is every client there is a program for. $CACHE is the place of the
@@ -52,6 +53,11 @@ var clients = []client{
 	pythonClient("confluent-kafka (Python)", "confluent"),
 	pythonClient("aiokafka", "aiokafka"),
 	pythonClient("kafka-python", "kafkapython"),
+	{
+		name: "kafkajs", dir: "node", needs: []string{"node", "npm"}, deps: []string{"package.json"},
+		fetch: []string{"npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"}, run: []string{"node", "main.js"},
+		lacks: map[string]string{"zstd": "kafkajs has no codec of its own for it"},
+	},
 }
 
 func goClient(name, sub string, ci bool) client {

@@ -42,7 +42,7 @@ var suites = []suite{
 	{"unit", "./...", "", 10 * time.Minute, 0},
 	{"quickstart", "./tests/quickstart", "rig", 10 * time.Minute, 5 * time.Minute},
 	{"badinput", "./tests/badinput", "rig", 20 * time.Minute, 10 * time.Minute},
-	{"compat", "./tests/compat", "rig", 20 * time.Minute, 10 * time.Minute},
+	{"compat", "./tests/compat", "rig", 45 * time.Minute, 10 * time.Minute},
 	{"kill9", "./tests/kill9", "rig", 60 * time.Minute, 10 * time.Minute},
 	{"groups", "./tests/groups", "rig", 60 * time.Minute, 10 * time.Minute},
 	{"powercut", "./tests/powercut", "rig", 60 * time.Minute, 10 * time.Minute},
@@ -154,7 +154,9 @@ func (s suite) run(ctx context.Context, ci bool, binary string, w io.Writer) out
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	cmd.Dir = rig.Root()
-	cmd.Env = append(os.Environ(), "HOLDFAST_RIG_RESULTS="+results.Name(), "HOLDFAST_RIG_BINARY="+binary)
+	cells := results.Name() + ".compat"
+	defer os.Remove(cells)
+	cmd.Env = append(os.Environ(), "HOLDFAST_RIG_RESULTS="+results.Name(), "HOLDFAST_COMPAT_RESULTS="+cells, "HOLDFAST_RIG_BINARY="+binary)
 	if !ci {
 		cmd.Env = append(cmd.Env, "HOLDFAST_RIG_FULL=1")
 	}
@@ -172,6 +174,11 @@ func (s suite) run(ctx context.Context, ci bool, binary string, w io.Writer) out
 	out.err = cmd.Wait()
 	out.took = time.Since(began)
 	out.results = readResults(results.Name())
+	if s.name == "compat" && !ci {
+		if err := writeCompatibility(cells, began); err != nil && out.err == nil {
+			out.err = err
+		}
+	}
 	fmt.Fprintf(w, "== %s: %d passed, %d failed, %d skipped in %.0f s\n", s.name, out.passed, out.failed, out.skipped, out.took.Seconds())
 	return out
 }

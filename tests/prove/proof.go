@@ -83,7 +83,7 @@ func commit() string {
 	if err != nil {
 		return "unknown: " + err.Error()
 	}
-	changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/PROOF.md", ":(exclude)docs/PERFORMANCE.md")
+	changed, err := git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)docs/PROOF.md", ":(exclude)docs/PERFORMANCE.md", ":(exclude)docs/COMPATIBILITY.md")
 	if err != nil || changed == "" {
 		return hash
 	}

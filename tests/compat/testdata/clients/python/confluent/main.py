@@ -26,7 +26,8 @@ def produce(r):
         return told
 
     for i in range(r["first"], r["first"] + r["count"]):
-        p.produce(r["topic"], proto.value(i), proto.key(i), r["partition"], report(i), r["time"] + i * 1000, [("n", str(i).encode())])
+        p.produce(r["topic"], proto.value(i), proto.key(i), r["partition"], on_delivery=report(i),
+                  timestamp=r["time"] + i * 1000, headers=[("n", str(i).encode())])
     if p.flush(30) or failed:
         raise RuntimeError(f"not delivered: {failed[:1]}")
 
