@@ -21,7 +21,7 @@ import (
 	"holdfast/internal/vfs"
 )
 
-func reviewNode(t *testing.T, ground *env.Test) *node.Node {
+func reviewNode(t testing.TB, ground *env.Test) *node.Node {
 	t.Helper()
 	c := config.Default()
 	c.Listeners = []config.Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Bind: config.Endpoint{Host: "127.0.0.1", Port: 9092},
@@ -34,12 +34,12 @@ func reviewNode(t *testing.T, ground *env.Test) *node.Node {
 }
 
 type reviewClient struct {
-	t *testing.T
+	t testing.TB
 	c net.Conn
 	n int32
 }
 
-func reviewDial(t *testing.T, ground *env.Test) *reviewClient {
+func reviewDial(t testing.TB, ground *env.Test) *reviewClient {
 	t.Helper()
 	c, err := ground.Net.Dial("127.0.0.1:9092", time.Second)
 	if err != nil {
