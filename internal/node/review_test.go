@@ -12,7 +12,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/env"
 	"holdfast/internal/kafka"
@@ -119,84 +118,90 @@ func reviewFetch(topic string, minBytes, wait int32, offset int64) *kmsg.FetchRe
 // Replies leave in request order, also when a plain one and one with a file
 // range are ready together.
 func TestReview_ReplyOrderWithAFileRange(t *testing.T) {
-	ground := env.NewTest(1)
-	n := reviewNode(t, ground)
-	defer func() { _ = n.Stop(context.Background()) }()
-	r := reviewDial(t, ground)
-	r.create("t")
-	r.ask(reviewProduce("t", 100<<10), 0)
-	for range 20 {
-		first := r.n + 1
-		both := append(r.frame(reviewProduce("t", 100)), r.frame(reviewFetch("t", 1, 500, 0))...)
-		if _, err := r.c.Write(both); err != nil {
-			t.Fatal(err)
+	bubble(t, func(t *testing.T) {
+		ground := env.NewTest(1)
+		n := reviewNode(t, ground)
+		defer func() { _ = n.Stop(context.Background()) }()
+		r := reviewDial(t, ground)
+		r.create("t")
+		r.ask(reviewProduce("t", 100<<10), 0)
+		for range 20 {
+			first := r.n + 1
+			both := append(r.frame(reviewProduce("t", 100)), r.frame(reviewFetch("t", 1, 500, 0))...)
+			if _, err := r.c.Write(both); err != nil {
+				t.Fatal(err)
+			}
+			a, _ := r.next()
+			b, _ := r.next()
+			if a != first || b != first+1 {
+				t.Fatalf("replies %d, %d; want %d, %d", a, b, first, first+1)
+			}
 		}
-		a, _ := r.next()
-		b, _ := r.next()
-		if a != first || b != first+1 {
-			t.Fatalf("replies %d, %d; want %d, %d", a, b, first, first+1)
-		}
-	}
+	})
 }
 
 // A topic whose creation met a full disk is usable once there is space.
 func TestReview_TopicCreatedOnAFullDiskRecovers(t *testing.T) {
-	ground := env.NewTest(1)
-	n := reviewNode(t, ground)
-	defer func() { _ = n.Stop(context.Background()) }()
-	r := reviewDial(t, ground)
-	r.create("before")
-	heal := ground.Disk.Inject(reviewNoSpace("*partition.metadata*"))
-	heal2 := ground.Disk.Inject(reviewNoSpace("*/t-0/*"))
-	x := r.create("t")
-	t.Logf("create: %+v", x.Topics)
-	heal()
-	heal2()
-	clock.Real{}.Sleep(3 * time.Second)
-	p := r.ask(reviewProduce("t", 100), 0).(*kmsg.ProduceResponse)
-	if code := p.Topics[0].Partitions[0].ErrorCode; code != 0 {
-		t.Errorf("CreateTopics answered %d; after the disk has space again produce answers %d", x.Topics[0].ErrorCode, code)
-	}
+	bubble(t, func(t *testing.T) {
+		ground := env.NewTest(1)
+		n := reviewNode(t, ground)
+		defer func() { _ = n.Stop(context.Background()) }()
+		r := reviewDial(t, ground)
+		r.create("before")
+		heal := ground.Disk.Inject(reviewNoSpace("*partition.metadata*"))
+		heal2 := ground.Disk.Inject(reviewNoSpace("*/t-0/*"))
+		x := r.create("t")
+		t.Logf("create: %+v", x.Topics)
+		heal()
+		heal2()
+		<-time.After(3 * time.Second)
+		p := r.ask(reviewProduce("t", 100), 0).(*kmsg.ProduceResponse)
+		if code := p.Topics[0].Partitions[0].ErrorCode; code != 0 {
+			t.Errorf("CreateTopics answered %d; after the disk has space again produce answers %d", x.Topics[0].ErrorCode, code)
+		}
+	})
 }
 
 // A small request makes a reply of any size on the heap: one partition named
 // again and again, each below the size from which ranges are sent as files.
 func TestReview_FetchNamesOnePartitionManyTimes(t *testing.T) {
-	ground := env.NewTest(1)
-	n := reviewNode(t, ground)
-	defer func() { _ = n.Stop(context.Background()) }()
-	r := reviewDial(t, ground)
-	r.create("t")
-	r.ask(reviewProduce("t", 30<<10), 0)
-	q := reviewFetch("t", 1, 0, 0)
-	for range 3000 {
-		q.Topics[0].Partitions = append(q.Topics[0].Partitions, q.Topics[0].Partitions[0])
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	before, requests := m.HeapAlloc, 0
-	if _, err := r.c.Write(r.frame(reviewFetch("t", 1, 2000, 1))); err != nil { // parked at the end of the log
-		t.Fatal(err)
-	}
-	for range 8 { // nobody reads the replies
-		frame := r.frame(q)
-		requests += len(frame)
-		if _, err := r.c.Write(frame); err != nil {
+	bubble(t, func(t *testing.T) {
+		ground := env.NewTest(1)
+		n := reviewNode(t, ground)
+		defer func() { _ = n.Stop(context.Background()) }()
+		r := reviewDial(t, ground)
+		r.create("t")
+		r.ask(reviewProduce("t", 30<<10), 0)
+		q := reviewFetch("t", 1, 0, 0)
+		for range 3000 {
+			q.Topics[0].Partitions = append(q.Topics[0].Partitions, q.Topics[0].Partitions[0])
+		}
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		before, requests := m.HeapAlloc, 0
+		if _, err := r.c.Write(r.frame(reviewFetch("t", 1, 2000, 1))); err != nil { // parked at the end of the log
 			t.Fatal(err)
 		}
-	}
-	held := int64(0)
-	for range 80 {
-		clock.Real{}.Sleep(100 * time.Millisecond)
-		runtime.ReadMemStats(&m)
-		held = max(held, int64(m.HeapAlloc)-int64(before))
-	}
-	_ = r.c.Close()
-	if held > 256<<20 {
-		t.Errorf("%d bytes of requests on one connection hold %d MiB for replies, in no pool", requests, held>>20)
-	} else {
-		t.Logf("%d bytes of requests hold %d MiB", requests, held>>20)
-	}
+		for range 8 { // nobody reads the replies
+			frame := r.frame(q)
+			requests += len(frame)
+			if _, err := r.c.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held := int64(0)
+		for range 80 {
+			<-time.After(100 * time.Millisecond)
+			runtime.ReadMemStats(&m)
+			held = max(held, int64(m.HeapAlloc)-int64(before))
+		}
+		_ = r.c.Close()
+		if held > 256<<20 {
+			t.Errorf("%d bytes of requests on one connection hold %d MiB for replies, in no pool", requests, held>>20)
+		} else {
+			t.Logf("%d bytes of requests hold %d MiB", requests, held>>20)
+		}
+	})
 }
 
 func reviewNoSpace(path string) vfs.Fault {
@@ -206,39 +211,41 @@ func reviewNoSpace(path string) vfs.Fault {
 // What a parked request keeps is small, or is accounted for: here every fetch
 // behind a parked one keeps its decoded body after its memory was given back.
 func TestReview_ParkedFetchesKeepTheirBodies(t *testing.T) {
-	ground := env.NewTest(1)
-	n := reviewNode(t, ground)
-	defer func() { _ = n.Stop(context.Background()) }()
-	r := reviewDial(t, ground)
-	r.create("t")
-	big := reviewFetch("t", 1, 5_000, 0)
-	for range 60_000 {
-		big.Topics[0].Partitions = append(big.Topics[0].Partitions, big.Topics[0].Partitions[0])
-	}
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	before := m.HeapAlloc
-	if _, err := r.c.Write(r.frame(reviewFetch("t", 1, 5_000, 0))); err != nil {
-		t.Fatal(err)
-	}
-	const requests = 100
-	frame := r.frame(big)
-	go func() { // the broker stops reading where memory ends; then this blocks
-		for range requests {
-			if _, err := r.c.Write(frame); err != nil {
-				return
-			}
+	bubble(t, func(t *testing.T) {
+		ground := env.NewTest(1)
+		n := reviewNode(t, ground)
+		defer func() { _ = n.Stop(context.Background()) }()
+		r := reviewDial(t, ground)
+		r.create("t")
+		big := reviewFetch("t", 1, 5_000, 0)
+		for range 60_000 {
+			big.Topics[0].Partitions = append(big.Topics[0].Partitions, big.Topics[0].Partitions[0])
 		}
-	}()
-	clock.Real{}.Sleep(3 * time.Second)
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	held := (int64(m.HeapAlloc) - int64(before)) >> 20
-	_ = r.c.Close()
-	if held > 256 {
-		t.Errorf("%d parked requests of one connection hold %d MiB, which no pool knows (client memory is 256 MiB)", requests, held)
-	} else {
-		t.Logf("%d MiB", held)
-	}
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		before := m.HeapAlloc
+		if _, err := r.c.Write(r.frame(reviewFetch("t", 1, 5_000, 0))); err != nil {
+			t.Fatal(err)
+		}
+		const requests = 100
+		frame := r.frame(big)
+		go func() { // the broker stops reading where memory ends; then this blocks
+			for range requests {
+				if _, err := r.c.Write(frame); err != nil {
+					return
+				}
+			}
+		}()
+		<-time.After(3 * time.Second)
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		held := (int64(m.HeapAlloc) - int64(before)) >> 20
+		_ = r.c.Close()
+		if held > 256 {
+			t.Errorf("%d parked requests of one connection hold %d MiB, which no pool knows (client memory is 256 MiB)", requests, held)
+		} else {
+			t.Logf("%d MiB", held)
+		}
+	})
 }
