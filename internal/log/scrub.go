@@ -80,10 +80,17 @@ func (l *Log) scrubSegment(s *Segment, block int, maxBytes int64) (read int64, d
 
 // endScrub gives back what the scrub has opened: most segments are read by
 // nobody else.
+// It has the turn, because a cut may make the segment the one that is written.
 func (l *Log) endScrub(s *Segment) error {
+	l.takeTurn()
+	defer l.endTurn()
 	l.mu.Lock()
 	s.side = nil
+	sealed := s.sealed
 	l.mu.Unlock()
+	if !sealed {
+		return nil
+	}
 	s.used.Store(false)
 	return s.idle()
 }
