@@ -4,6 +4,7 @@ package compat_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -66,7 +67,7 @@ func (b bench) group(t *testing.T) {
 	c := &crew{t: t, bench: b, topic: b.topic(t, groupPartitions), group: topicName("group"), seen: map[string]int{}}
 	c.cl = rig.NewClient(t, b.broker.addr, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	c.adm = kadm.NewClient(c.cl)
-	ok := true
+	ok, lacks := true, unsupported("")
 	for _, step := range []struct {
 		name string
 		do   func() error
@@ -75,6 +76,10 @@ func (b bench) group(t *testing.T) {
 		{"group rebalance", c.rebalance},
 		{"group restart from the commit", c.restart},
 	} {
+		if lacks != "" {
+			report(t, b.client.name, b.version, step.name, "unsupported", lacks.Error())
+			continue
+		}
 		if !ok {
 			report(t, b.client.name, b.version, step.name, "not run", "the step before failed")
 			continue
@@ -82,6 +87,7 @@ func (b bench) group(t *testing.T) {
 		b.feature(t, step.name, func(*testing.T) error {
 			err := step.do()
 			ok = err == nil
+			errors.As(err, &lacks)
 			return err
 		})
 	}

@@ -54,6 +54,10 @@ var clients = []client{
 	pythonClient("aiokafka", "aiokafka"),
 	pythonClient("kafka-python", "kafkapython"),
 	{
+		name: "rskafka (Rust)", dir: "rust", needs: []string{"cargo"}, deps: []string{"Cargo.toml"},
+		fetch: []string{"cargo", "fetch", "-q"}, build: []string{"cargo", "build", "-q"}, run: []string{"target/debug/holdfast-test-client"},
+	},
+	{
 		name: "kafkajs", dir: "node", needs: []string{"node", "npm"}, deps: []string{"package.json"},
 		fetch: []string{"npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--silent"}, run: []string{"node", "main.js"},
 		lacks: map[string]string{"zstd": "kafkajs has no codec of its own for it"},
