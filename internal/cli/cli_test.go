@@ -72,7 +72,12 @@ func newCall(input string) *call {
 
 func (c *call) run(t *testing.T, args ...string) int {
 	t.Helper()
-	p := cli.Program{Version: "test", StartBroker: c.start, Streams: cli.Streams{In: c.in, Out: c.out, Err: c.err, InTTY: c.inTTY, ErrTTY: c.errTTY,
+	return c.runTo(t, c.out, args...)
+}
+
+func (c *call) runTo(t *testing.T, out io.Writer, args ...string) int {
+	t.Helper()
+	p := cli.Program{Version: "test", StartBroker: c.start, Streams: cli.Streams{In: c.in, Out: out, Err: c.err, InTTY: c.inTTY, ErrTTY: c.errTTY,
 		Env: c.env, Clock: clock.Real{}, Interrupts: c.interrupts}}
 	return cli.Run(context.Background(), p, args)
 }

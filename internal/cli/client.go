@@ -68,6 +68,8 @@ type clientConfig struct {
 	linger      time.Duration
 	compression string
 	requestMax  time.Duration
+	instance    string        // of a group's member
+	sessionMax  time.Duration // of a group's member; 0: the client's default
 }
 
 var clientOptions = []clientOption{
@@ -89,12 +91,20 @@ var clientOptions = []clientOption{
 		_, err := parseCodec(v)
 		return err
 	}},
+	{"group.instance.id", "consume --group: a name that stays; a member that was killed is then replaced at once by one of the same name", func(c *clientConfig, v string) error {
+		c.instance = v
+		return nil
+	}},
 	{"linger.ms", "produce: how long a batch waits for more records; default 0", func(c *clientConfig, v string) (err error) {
 		c.linger, err = parseMillis(v)
 		return err
 	}},
 	{"request.timeout.ms", "how long the broker may take for one request; default 10000", func(c *clientConfig, v string) (err error) {
 		c.requestMax, err = parseMillis(v)
+		return err
+	}},
+	{"session.timeout.ms", "consume --group: how long the group waits for a member that is silent; default 45000", func(c *clientConfig, v string) (err error) {
+		c.sessionMax, err = parseMillis(v)
 		return err
 	}},
 }

@@ -26,6 +26,8 @@ type consumeOptions struct {
 	metaOnly   bool
 	regex      bool
 	committed  bool
+	group      string
+	output     string // -O: json, jsonl or empty
 }
 
 const consumeLong = `Read records of topics and print them, until Ctrl-C, -n or the end of -o.
@@ -37,14 +39,20 @@ const consumeLong = `Read records of topics and print them, until Ctrl-C, -n or 
   @TIME  @T1:T2   from a time on; between two times. TIME is RFC 3339, a date,
                   milliseconds since 1970, or a duration before now: @-24h:-1h
 
-Without -f, each record is printed as JSON over several lines; a key or value
-that is not UTF-8 appears as key_base64 or value_base64. -f takes the percent
-language of kcat and rpk: %v value, %k key, %t topic, %p partition, %o offset,
-%e leader epoch, %d timestamp, %h{...} headers, with {hex} or {base64}.`
+Without -f, each record is printed as JSON over several lines, with -f jsonl in one
+line; a key or value that is not UTF-8 appears as key_base64 or value_base64. -f
+takes the percent language of kcat and rpk: %v value, %k key, %t topic, %p partition, %o offset,
+%e leader epoch, %d timestamp, %h{...} headers, with {hex} or {base64}.
+
+--group reads as a member of a consumer group and begins where the group stopped.
+What was read is committed only after it was written to stdout: killing this
+program loses nothing, and at most repeats what was written last.`
 
 const consumeExample = `  holdfast consume orders                          everything from the start, then follow
   holdfast consume orders -o :end -f '%p %o %k %v\n'
   holdfast consume orders -o @-1h -n 10
+  holdfast consume orders -f jsonl | jq .value
+  holdfast consume orders --group billing -f '%v\n' >> orders.txt
   holdfast consume 'order.*' -r -o end --meta-only`
 
 func (a *app) consumeCommand() *cobra.Command {
@@ -60,13 +68,43 @@ func (a *app) consumeCommand() *cobra.Command {
 	f.StringVarP(&o.offset, "offset", "o", "start", "where to begin, and where to end")
 	f.Int32SliceVarP(&o.partitions, "partitions", "p", nil, "only these partitions")
 	f.Int64VarP(&o.number, "num", "n", 0, "stop after so many records; 0 is without limit")
-	f.StringVarP(&o.format, "format", "f", "json", `format of a record, such as '%v\n'; json is JSON over several lines`)
+	f.StringVarP(&o.format, "format", "f", "json", `format of a record, such as '%v\n'; json is JSON over several lines, jsonl in one`)
+	f.StringVarP(&o.output, "output", "O", "", "json or jsonl: the same as -f json, -f jsonl")
+	f.StringVarP(&o.group, "group", "g", "", "read as a member of a consumer group; commit only what was written out")
 	f.BoolVar(&o.metaOnly, "meta-only", false, "neither keys' nor values' bytes, only their sizes")
 	f.BoolVarP(&o.regex, "regex", "r", false, "topics are regular expressions")
 	f.BoolVar(&o.committed, "read-committed", false, "do not print records of transactions that were aborted or are open")
 	_ = cmd.RegisterFlagCompletionFunc("offset", cobra.FixedCompletions([]string{"start", "end", ":end", "@-1h"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formatJSON, formatJSONL}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatJSON, formatJSONL, `%v\n`, `%k %v\n`}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("group", a.completeGroups)
+	cmd.MarkFlagsMutuallyExclusive("output", "format")
 	a.clientFlags(cmd)
 	return cmd
+}
+
+// check refuses what does not fit together, before anything is asked.
+func (o *consumeOptions) check(span offsetRange) error {
+	switch o.output {
+	case "":
+	case formatJSON, formatJSONL:
+		o.format = o.output
+	default:
+		return usagef("-O %s: records are printed as json or jsonl; -f takes a format such as '%%v\\n'", o.output)
+	}
+	if o.number < 0 {
+		return usagef("-n %d: want a number of records", o.number)
+	}
+	if o.group == "" {
+		return nil
+	}
+	if len(o.partitions) > 0 {
+		return usagef("-p does not go with --group: the group decides who reads which partition")
+	}
+	if span.to.kind != pointNone || span.from.kind != pointStart && span.from.kind != pointEnd {
+		return usagef("-o %s does not go with --group: there it says only where a group begins that has committed nothing, start or end; `holdfast group seek` moves a group", o.offset)
+	}
+	return nil
 }
 
 // consuming is one run of consume.
@@ -86,13 +124,14 @@ func (a *app) consume(ctx context.Context, topics []string, o consumeOptions) er
 	if err != nil {
 		return usagef("-o %s: %v", o.offset, err)
 	}
+	if err := o.check(span); err != nil {
+		return err
+	}
 	c := &consuming{app: a, o: o, out: bufio.NewWriterSize(a.Streams.Out, 64<<10), left: o.number}
-	if o.number < 0 {
-		return usagef("-n %d: want a number of records", o.number)
-	} else if o.number == 0 {
+	if o.number == 0 {
 		c.left = -1
 	}
-	if o.format != "json" {
+	if o.format != formatJSON && o.format != formatJSONL {
 		if c.format, err = kgo.NewRecordFormatter(o.format); err != nil {
 			return usagef("-f %s: %v", o.format, err)
 		}
@@ -101,7 +140,7 @@ func (a *app) consume(ctx context.Context, topics []string, o consumeOptions) er
 	if err != nil {
 		return endOfConsume(ctx, err)
 	}
-	opts, err := c.plan(ctx, adm, topics, span)
+	opts, err := c.plan(ctx, planning{adm, client}, topics, span)
 	adm.Close()
 	if err != nil {
 		return endOfConsume(ctx, explain(client.brokers, err))
@@ -109,13 +148,16 @@ func (a *app) consume(ctx context.Context, topics []string, o consumeOptions) er
 	if c.ends != nil && len(c.ends) == 0 {
 		return nil // nothing lies between the bounds
 	}
-	w := &waits{broker: client.brokers[0]}
-	cl, err := kgo.NewClient(append(append(client.options(), opts...), kgo.WithHooks(w))...)
+	seen := &presence{clock: a.Streams.Clock}
+	cl, err := kgo.NewClient(append(append(client.options(), opts...), kgo.WithHooks(seen))...)
 	if err != nil {
 		return usagef("%v", err)
 	}
-	defer cl.Close()
-	err = c.poll(ctx, cl, w)
+	defer cl.CloseAllowingRebalance()
+	watched, stop := context.WithCancel(ctx)
+	defer stop()
+	go seen.watch(watched, a)
+	err = c.poll(ctx, cl)
 	return endOfConsume(ctx, explain(client.brokers, cmpOr(err, c.out.Flush())))
 }
 
@@ -127,8 +169,15 @@ func endOfConsume(ctx context.Context, err error) error {
 	return err
 }
 
+// planning is what plan asks with.
+type planning struct {
+	adm    *kadm.Client
+	client clientConfig
+}
+
 // plan looks the topics up and decides what the client reads.
-func (c *consuming) plan(ctx context.Context, adm *kadm.Client, topics []string, r offsetRange) ([]kgo.Opt, error) {
+func (c *consuming) plan(ctx context.Context, with planning, topics []string, r offsetRange) ([]kgo.Opt, error) {
+	adm, client := with.adm, with.client
 	opts := []kgo.Opt{kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(500 * time.Millisecond)}
 	if c.o.committed {
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -136,6 +185,9 @@ func (c *consuming) plan(ctx context.Context, adm *kadm.Client, topics []string,
 	topics, err := c.topics(ctx, adm, topics)
 	if err != nil {
 		return nil, err
+	}
+	if c.o.group != "" {
+		return append(opts, c.groupOptions(client, topics, r.from)...), nil
 	}
 	bounded := r.to.kind != pointNone
 	if !bounded && len(c.o.partitions) == 0 {
@@ -234,7 +286,7 @@ func (c *consuming) topics(ctx context.Context, adm *kadm.Client, wanted []strin
 }
 
 // poll prints records until everything that was asked for is printed.
-func (c *consuming) poll(ctx context.Context, cl *kgo.Client, w *waits) error {
+func (c *consuming) poll(ctx context.Context, cl *kgo.Client) error {
 	const most = 10_000
 	for c.left != 0 {
 		want := int64(most)
@@ -242,13 +294,13 @@ func (c *consuming) poll(ctx context.Context, cl *kgo.Client, w *waits) error {
 			want = min(want, c.left)
 		}
 		fetches := cl.PollRecords(ctx, int(want))
-		for it := fetches.RecordIter(); !it.Done(); {
-			if err := c.print(it.Next()); err != nil {
+		if err := c.printAll(fetches); err != nil {
+			return err
+		}
+		if c.o.group != "" {
+			if err := c.commit(ctx, cl, fetches); err != nil {
 				return err
 			}
-		}
-		if err := c.out.Flush(); err != nil {
-			return err
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -262,6 +314,16 @@ func (c *consuming) poll(ctx context.Context, cl *kgo.Client, w *waits) error {
 		}
 	}
 	return nil
+}
+
+// printAll prints records, and returns when the kernel has them.
+func (c *consuming) printAll(fetches kgo.Fetches) error {
+	for it := fetches.RecordIter(); !it.Done(); {
+		if err := c.print(it.Next()); err != nil {
+			return err
+		}
+	}
+	return c.out.Flush()
 }
 
 // print prints a record that lies within the bounds.
@@ -345,7 +407,9 @@ type printedHeader struct {
 func (c *consuming) printJSON(r *kgo.Record) error {
 	enc := json.NewEncoder(c.out)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	if c.o.format == formatJSON {
+		enc.SetIndent("", "  ")
+	}
 	if c.o.metaOnly {
 		return enc.Encode(printedMeta{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, LeaderEpoch: r.LeaderEpoch,
 			Timestamp: r.Timestamp.UnixMilli(), KeySize: len(r.Key), ValueSize: len(r.Value)})

@@ -16,9 +16,10 @@
 //  4. With an unacked file, a record is durable in it before it is sent, and
 //     leaves it only after it was acknowledged. A crash at any point leaves too
 //     much in the file, never too little.
-//  5. Nothing is destroyed without --yes or a person's "yes"; --dry-run shows the
+//  5. consume --group commits a record only after it was written to stdout.
+//  6. Nothing is destroyed without --yes or a person's "yes"; --dry-run shows the
 //     plan.
-//  6. Errors say what failed, why, and what to do.
+//  7. Errors say what failed, why, and what to do.
 //
 // # Locks
 //
@@ -42,6 +43,8 @@
 //	ledger_pipe_*.go   from a pipe into the unacked file, in the kernel
 //	consume.go         consume
 //	consume_offset.go  consume: -o
+//	consume_group.go   consume: --group
+//	consume_wait.go    consume: what it says while the broker is away
 //	group.go           group list, describe, delete, offset-delete
 //	group_lag.go       how old what a group did not consume is
 //	group_seek.go      group seek

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,13 +17,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// broker starts the program's own broker as a process and returns its address.
-func broker(t *testing.T, more ...string) string {
+// broker starts the program's own broker as a process, for the length of the
+// test, and returns its address.
+func broker(t *testing.T) string {
 	t.Helper()
-	args := append([]string{"server", "--data-dir", filepath.Join(t.TempDir(), "data"), "--listeners", "PLAINTEXT://127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
-		"--set", "group.initial.rebalance.delay.ms=0"}, more...)
-	cmd := program(t, args...)
-	cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env} // outlives the test's context, until the clean-up
+	cmd, addr := brokerProcess(t, filepath.Join(t.TempDir(), "data"), "127.0.0.1:0")
+	t.Cleanup(func() { end(t, cmd) })
+	return addr
+}
+
+// brokerProcess starts a broker that outlives the test's context; end stops it.
+func brokerProcess(t *testing.T, dir, listen string) (cmd *exec.Cmd, addr string) {
+	t.Helper()
+	cmd = program(t, "server", "--data-dir", dir, "--listeners", "PLAINTEXT://"+listen, "--admin-listen", "127.0.0.1:0", "--set", "group.initial.rebalance.delay.ms=0")
+	cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env}
 	talk, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -30,25 +38,27 @@ func broker(t *testing.T, more ...string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the broker's end: %v", err)
-		}
-	})
+	var all strings.Builder
 	lines := bufio.NewScanner(talk)
 	for lines.Scan() {
+		all.WriteString(lines.Text() + "\n")
 		if _, rest, ok := strings.Cut(lines.Text(), "listeners="); ok && strings.Contains(lines.Text(), "msg=ready") {
-			go func() {
-				for lines.Scan() {
-					continue
-				}
-			}()
-			return strings.Fields(rest)[0]
+			go func() { _, _ = io.Copy(io.Discard, talk) }()
+			return cmd, strings.Fields(rest)[0]
 		}
 	}
-	t.Fatal("the broker did not become ready")
-	return ""
+	_ = cmd.Wait()
+	t.Fatalf("the broker did not become ready: %s", all.String())
+	return nil, ""
+}
+
+// end stops a broker cleanly.
+func end(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the broker's end: %v", err)
+	}
 }
 
 // member joins a group, reads n records, commits them and stays.
