@@ -582,11 +582,6 @@ var differences = append([]difference{
 	{"32_describe_configs", "", "Resources[t].Configs[durability]", "ours"},
 	{"32_describe_configs", "", "Resources[t].Configs[flush.m", "every acknowledged record is on the disk"},
 	{"32_describe_configs", "", "Resources[t].Configs[min.insync.replicas]", noELR},
-	{"32_describe_configs", "", "Resources[t].Configs[retention.ms].ConfigSynonyms", hoursToo},
-	{"32_describe_configs", "", "Resources[t].Configs[segment.jitter.ms].ConfigSynonyms", hoursToo},
-	{"32_describe_configs", "", "Resources[t].Configs[segment.ms].ConfigSynonyms", hoursToo},
-	{"33_alter_configs", "", "Resources[t].Configs[retention.ms].ConfigSynonyms", hoursToo},
-	{"44_incremental_alter_configs", "", "Resources[u].Configs[retention.ms].ConfigSynonyms", hoursToo},
 	{"44_incremental_alter_configs", "", "Resources[1].Configs[log.retention.ms].ConfigSynonyms", "Kafka lists log.retention.hours among the synonyms of log.retention.ms; here a broker setting stands for itself"},
 	{"44_incremental_alter_configs", "", "Resources[].Configs[min.insync.replicas]", noELR},
 	{"44_incremental_alter_configs", "", "Resources[].Configs = null", noELR},
@@ -631,7 +626,6 @@ func brokerDifferences() (out []difference) {
 const thisBroker = "this broker"
 
 const (
-	hoursToo    = "Kafka leaves the default out where it was given in hours"
 	noELR       = "Kafka sets the cluster's default when eligible leader replicas are switched on"
 	onlyBrokers = "what only brokers do, no client may"
 )

@@ -58,12 +58,23 @@ func (b *Broker) DescribeTopic(overrides map[string]string, replicationFactor in
 			competing = append(competing, Competing{Name: name, Value: &text, Source: SourceDefault})
 		}
 		d := k.describe(competing, false)
-		if n := len(d.Synonyms); len(k.Broker) == 0 && n > 0 && d.Synonyms[n-1].Source == SourceDefault {
-			d.Synonyms = d.Synonyms[:n-1] // as Kafka: no broker setting stands behind the default
+		if len(k.Broker) != 1 {
+			d.Synonyms = withoutDefault(d.Synonyms)
 		}
 		list = append(list, d)
 	}
 	return list
+}
+
+// withoutDefault leaves the default out where nobody has set a broker setting.
+// Kafka does so for settings that no broker setting stands behind, and for those
+// with several, of which the last one has the default.
+func withoutDefault(list []Competing) []Competing {
+	n := len(list)
+	if n == 0 || list[n-1].Source != SourceDefault || n > 1 && list[n-2].Source != SourceTopic {
+		return list
+	}
+	return list[:n-1]
 }
 
 // DescribeBroker describes every setting of the broker in a cluster of that many
