@@ -14,8 +14,8 @@ help: ## this list
 build: ## bin/holdfast, static
 	CGO_ENABLED=0 go build -trimpath -o bin/holdfast ./cmd/holdfast
 
-dev: build ## build and start a durable broker for one person, with nothing to configure
-	@exec bin/holdfast dev
+dev: build ## build and start a durable broker for one person, with nothing to configure; ARGS="--listeners ..." adds flags
+	@exec bin/holdfast dev $(ARGS)
 
 test: ## the whole suite in one process each: unit, model, scenario, crash at every write, fuzz seeds (under 3 minutes)
 	go test $(GOTESTFLAGS) ./...

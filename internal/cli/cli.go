@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,11 +15,22 @@ type Program struct {
 	// StartBroker starts the broker of server and dev.
 	StartBroker StartBroker
 	Version     string // empty: what the build says
+	// Name is how the user called the program, for commands that he may paste;
+	// empty is holdfast.
+	Name string
 }
 
-// Main runs the process's own command line and returns its exit status.
-func Main(args []string) int {
-	return Run(context.Background(), Program{Streams: SystemStreams(), StartBroker: startNode}, args)
+func (p Program) name() string {
+	if p.Name == "" {
+		return "holdfast"
+	}
+	return p.Name
+}
+
+// Main runs the process's own command line, its name first, and returns its exit
+// status.
+func Main(line []string) int {
+	return Run(context.Background(), Program{Streams: SystemStreams(), StartBroker: startNode, Name: line[0]}, line[1:])
 }
 
 // Run runs one command line (without the program's name) and returns its exit
@@ -33,16 +45,22 @@ func Run(ctx context.Context, p Program, args []string) int {
 	root.SetIn(p.Streams.In)
 	root.SetOut(p.Streams.Out)
 	root.SetErr(p.Streams.Err)
+	strictCompletion(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitOK
 	}
 	if ran, ok := err.(*ranError); ok {
-		return report(p.Streams, ran.err)
+		err = ran.err
+	} else {
+		// Everything that fails before a command runs is a wrong command line.
+		err = usagef("%w", err)
 	}
-	// Everything that fails before a command runs is a wrong command line.
-	fmt.Fprintf(p.Streams.Err, "error: %v\n  `%s --help` shows what it takes.\n", err, cmd.CommandPath())
-	return ExitUsage
+	var f *failure
+	if errors.As(err, &f) && f.code == ExitUsage && f.fix == "" {
+		err = &failure{code: ExitUsage, err: err, fix: fmt.Sprintf("`%s --help` shows what it takes.", cmd.CommandPath())}
+	}
+	return report(p.Streams, err)
 }
 
 // forwarded answers the spellings that cobra does not know.
@@ -107,6 +125,17 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	return root
+}
+
+// strictCompletion makes cobra's own command refuse shells that it does not
+// know. It binds the output, which must be set.
+func strictCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = noSuchCommand, showHelp
+		}
+	}
 }
 
 // parent makes a command that only has children.

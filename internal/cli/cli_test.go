@@ -135,6 +135,10 @@ func TestExit_StatusesOfTheCommandLine(t *testing.T) {
 		{"topic lst", 2, "did you mean list?"},
 		{"topic list --nonsense", 2, "unknown flag"},
 		{"topic list -O xml", 2, "want one of text"},
+		{"topic list -O xml", 2, "`holdfast topic list --help`"},
+		{"topic alter here -b " + addr, 2, "`holdfast topic alter --help`"},
+		{"completion foo", 2, "unknown command"},
+		{"topic add-partitions here -n 0 -b " + addr, 2, "want the number"},
 		{"topic create", 2, "requires at least 1 arg"},
 		{"topic trim here", 2, `required flag(s) "offset" not set`},
 		{"topic list -b 127.0.0.1:1", 1, "connection refused"},
@@ -257,7 +261,8 @@ func TestTopic_LifeOfOne(t *testing.T) {
 		t.Errorf("a broker of others has no such settings: %+v", d[0])
 	}
 	hf(t, "", b("topic", "describe", "t")...).want(t, 0, "acks.policy=unknown", "min.insync.replicas", "PARTITION")
-	hf(t, "", b("topic", "alter", "t", "--set", "retention.ms=9", "-p", "4")...).want(t, 0, "t: altered")
+	hf(t, "", b("topic", "alter", "t", "--set", "retention.ms=9", "-p", "4")...).want(t, 0, "t: altered (retention.ms: ", " -> 9; partitions: 2 -> 4)")
+	hf(t, "", b("topic", "alter", "t", "--set", "retention.ms=10", "--dry-run")...).want(t, 0, "t: would-alter (retention.ms: 9 -> 10)")
 	hf(t, "", b("topic", "describe", "t")...).want(t, 0, "retention.ms")
 	hf(t, "", b("topic", "alter", "t", "--delete", "retention.ms")...).want(t, 0)
 	if r := hf(t, "", b("topic", "describe", "t")...); strings.Contains(r.out, "retention.ms") {
@@ -267,6 +272,7 @@ func TestTopic_LifeOfOne(t *testing.T) {
 	hf(t, "", b("topic", "trim", "t", "-p", "1", "-o", "9", "--yes")...).want(t, 2, "ends at offset 3")
 	hf(t, "", b("topic", "trim", "t", "-p", "1", "-o", "2", "--yes")...).want(t, 0, "t/1: trimmed (begins at 2)")
 	hf(t, "", b("consume", "t", "-o", ":end", "-f", `%p %o %v\n`)...).want(t, 0, "1 2 three\n")
+	hf(t, "", b("topic", "add-partitions", "t", "-n", "1", "--dry-run")...).want(t, 0, "t: would-alter (partitions: 4 -> 5)")
 	hf(t, "", b("topic", "delete", "t", "--dry-run")...).want(t, 0, "4 partitions, about 1 records")
 	c := newCall("no\n")
 	c.inTTY = true

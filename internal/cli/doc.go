@@ -52,6 +52,7 @@
 //	config.go          config check, config keys
 //	log.go             log check; where the segments are
 //	log_dump.go        log dump
+//	lock.go            who has a data directory
 //	server.go          server, dev
 //	start.go           how a broker is started
 //	version.go         version

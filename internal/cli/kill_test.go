@@ -20,7 +20,7 @@ import (
 // TestMain lets the test binary be the program itself.
 func TestMain(m *testing.M) {
 	if os.Getenv("HOLDFAST_TEST_RUN") == "1" {
-		os.Exit(cli.Main(os.Args[1:]))
+		os.Exit(cli.Main(os.Args))
 	}
 	os.Exit(m.Run())
 }

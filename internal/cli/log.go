@@ -15,6 +15,7 @@ import (
 )
 
 func (a *app) logCommand() *cobra.Command {
+	var running bool
 	check := &cobra.Command{Use: "check FILE|DIR...", Short: "Verify segments, indexes and checksums of a stopped broker", Args: cobra.MinimumNArgs(1),
 		Long: `Verify what is stored: checksums of all batches, offsets, indexes, sidecars,
 producer tables. Nothing is changed. DIR is a data directory or that of one
@@ -24,7 +25,8 @@ The journal of a data directory is not consulted: a torn tail of the newest
 segment is a warning, because the next start makes it good from the journal.
 The status is 10 where stored bytes are wrong or missing.`,
 		Example: "  holdfast log check ~/.local/share/holdfast/dev\n  holdfast log check /var/lib/holdfast/orders-0 -O json",
-		RunE:    run(func(_ *cobra.Command, args []string) error { return a.checkLogs(args) })}
+		RunE:    run(func(_ *cobra.Command, args []string) error { return a.checkLogs(args, running) })}
+	check.Flags().BoolVar(&running, "while-running", false, "check although a broker has the directory; what it is writing may look torn")
 	a.outputFlag(check)
 	var o dumpOptions
 	dump := &cobra.Command{Use: "dump FILE|DIR...", Short: "Print the batches of segments", Args: cobra.MinimumNArgs(1),
@@ -108,11 +110,17 @@ type checkedFinding struct {
 	Cause    string `json:"cause"`
 }
 
-func (a *app) checkLogs(names []string) error {
+func (a *app) checkLogs(names []string, running bool) error {
 	fsys := vfs.OS{}
 	list, err := places(fsys, names)
 	if err != nil {
 		return fmt.Errorf("log check: %w", err)
+	}
+	for _, p := range list {
+		if dir := heldIn(p.dir); dir != "" && !running {
+			return withFix(fmt.Errorf("log check: %s is in use by %s, which writes there while it runs", dir, holderText(dir)),
+				"Stop that broker first (Ctrl-C or SIGTERM), or check a snapshot of the directory.\n--while-running checks all the same; a torn end of a newest segment then means nothing.")
+		}
 	}
 	var all []checkedLog
 	var rows []any

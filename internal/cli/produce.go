@@ -50,10 +50,11 @@ acknowledged. After a failure it holds exactly the input that was not
 acknowledged; after kill -9 of this program it holds at least that, and
 FILE.state tells what of it was acknowledged. --resume FILE sends the rest (a
 record whose acknowledgement got lost is then stored twice); with --continue,
-stdin follows it, and keeps being kept:
+stdin follows it, and keeps being kept. Status 10 says that resuming again cannot
+help, because a record in FILE will never be accepted as it is:
 
   feed | { holdfast produce orders --unacked-file left.txt ||
-    until holdfast produce --resume left.txt --continue; do sleep 1; done; }`
+    until holdfast produce --resume left.txt --continue || [ $? = 10 ]; do sleep 1; done; }`
 
 const produceExample = `  echo hello | holdfast produce orders
   holdfast produce orders -f '%k %v\n' < pairs.txt
@@ -88,7 +89,9 @@ func (a *app) produceCommand() *cobra.Command {
 	f.StringVar(&o.unackedFile, "unacked-file", "", "keep in FILE the input that was not acknowledged")
 	f.StringVar(&o.resume, "resume", "", "send what an earlier --unacked-file FILE holds, instead of stdin")
 	f.BoolVar(&o.goesOn, "continue", false, "with --resume: stdin follows, beginning where the earlier run stopped reading")
-	f.DurationVar(&o.giveUpAfter, "give-up-after", 0, "give up after this long; 0 never does")
+	f.DurationVar(&o.giveUpAfter, "give-up-after", 0, "give up after this long; 0 never does (also --timeout)")
+	f.DurationVar(&o.giveUpAfter, "timeout", 0, "the same as --give-up-after")
+	_ = f.MarkHidden("timeout")
 	cmd.MarkFlagsMutuallyExclusive("unacked-file", "resume")
 	_ = cmd.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions([]string{"none", "gzip", "snappy", "lz4", "zstd"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("acks", cobra.FixedCompletions([]string{"all", "1", "0"}, cobra.ShellCompDirectiveNoFileComp))

@@ -302,6 +302,14 @@ func (p *producing) finish(end ending) error {
 	if end.read != nil {
 		report(p.app.Streams, end.read)
 	}
+	if p.stuck(end, counts) {
+		code = ExitBad
+		p.app.talk("sending it again will not help: %s begins with a record that cannot be sent as it is; repair it there, or take it out", p.keep.path)
+	}
+	if end.gaveUp && p.o.giveUpAfter > 0 && !end.interrupted {
+		p.app.talk("gave up after %s (--give-up-after): %d record(s) were acknowledged, %d refused, %d may be stored or not: they were not answered in time",
+			p.o.giveUpAfter, counts[acknowledged], counts[refused], counts[unknownFate])
+	}
 	if p.acksNone && counts[unknownFate] > 0 {
 		p.app.talk("with acks=0 nobody acknowledges anything")
 	}
@@ -319,6 +327,13 @@ func (p *producing) finish(end ending) error {
 	return exit(code)
 }
 
+// stuck reports whether a resumed run came to nothing but a record that will
+// never be taken: a script that resumes until it succeeds would do so for ever.
+func (p *producing) stuck(end ending, counts [3]int64) bool {
+	hopeless := counts[refused] > 0 || end.read != nil && !end.unread && p.source.keepFault == nil
+	return p.keep != nil && p.keep.resumed && hopeless && !end.interrupted && !end.gaveUp && counts[acknowledged] == 0 && counts[unknownFate] == 0
+}
+
 // settle leaves the unacked file as its reader expects it.
 func (p *producing) settle(complete bool) error {
 	left, err := p.keep.settle(complete)
@@ -326,7 +341,7 @@ func (p *producing) settle(complete bool) error {
 		return fmt.Errorf("keep the input that was not acknowledged: %w", err)
 	}
 	if left > 0 {
-		p.app.talk("%d bytes of input were not acknowledged and are in %s; `holdfast produce --resume %s` sends them", left, p.keep.path, p.keep.path)
+		p.app.talk("%d bytes of input were not acknowledged and are in %s; `%s produce --resume %s` sends them", left, p.keep.path, p.app.name(), p.keep.path)
 	}
 	return nil
 }

@@ -349,3 +349,23 @@ func TestProduce_KeysHeadersTombstones(t *testing.T) {
 		t.Errorf("second: %+v", got[1])
 	}
 }
+
+// A script that resumes until it succeeds must be able to see that it never will.
+func TestProduce_ResumeSaysWhenItCannotHelp(t *testing.T) {
+	_, addr := fake(t, "t")
+	file := filepath.Join(t.TempDir(), "left")
+	hf(t, "1 a\nbad\n2 b\n", "produce", "t", "-f", `%p{ascii} %v\n`, "-b", addr, "--unacked-file", file).want(t, 1, "line 2")
+	hf(t, "", "produce", "--resume", file, "-b", addr).want(t, 10, "will not help", "acknowledged=0 failed=0 unknown=0")
+	if err := os.WriteFile(file, []byte("2 b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hf(t, "", "produce", "--resume", file, "-b", addr).want(t, 0, "acknowledged=1")
+	missing(t, file)
+}
+
+func TestProduce_GivingUpSaysWhatBecameOfEveryRecord(t *testing.T) {
+	c, addr := fake(t, "t")
+	release, _ := stall(c)
+	defer release()
+	hf(t, "a\nb\n", "produce", "t", "-p", "0", "--timeout", "300ms", "-b", addr).want(t, 11, "gave up after 300ms", "2 may be stored or not", "acknowledged=0 failed=0 unknown=2")
+}

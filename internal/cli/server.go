@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/internal/config"
+	"holdfast/internal/vfs"
 )
 
 // serverOptions are the flags of server and dev.
@@ -153,13 +154,13 @@ func (a *app) serve(ctx context.Context, o serverOptions) error {
 	if b.DataDir, err = filepath.Abs(b.DataDir); err != nil {
 		return err
 	}
-	if config.Temporary(b.DataDir) {
-		logger.Warn("the data directory lies in a temporary place: the system empties it at boot or by age, and all records with it", "dir", b.DataDir)
-	}
 	begun := a.Streams.Clock.Now()
 	running, err := a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version()})
 	if err != nil {
 		return explainStart(b, err)
+	}
+	if config.Temporary(b.DataDir) {
+		logger.Warn("the data directory lies in a temporary place: the system empties it at boot or by age, and all records with it", "dir", b.DataDir)
 	}
 	if o.dev {
 		a.welcome(b, running, a.Streams.Clock.Since(begun))
@@ -208,6 +209,9 @@ const repeatWithin = time.Second
 func explainStart(b *config.Broker, err error) error {
 	err = fmt.Errorf("start the broker: %w", err)
 	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return withFix(fmt.Errorf("%s is in use by %s", b.DataDir, holderText(b.DataDir)),
+			"One broker has a directory at a time. Stop the other one, or take another place with --data-dir DIR (and other ports: --listeners, --admin-listen).")
 	case errors.Is(err, syscall.EADDRINUSE):
 		return withFix(err, "Something listens there already, perhaps another broker: `holdfast cluster info` asks it.\n--listeners PLAINTEXT://127.0.0.1:19092 --admin-listen 127.0.0.1:19644 takes other ports.")
 	case errors.Is(err, syscall.EACCES), errors.Is(err, os.ErrPermission):
@@ -270,12 +274,23 @@ func (a *app) welcome(b *config.Broker, r Running, took time.Duration) {
 
 Next, in another terminal:
 
-  holdfast topic create hello%s
-  echo "hello, world" | holdfast produce hello%s
-  holdfast consume hello -o :end%s
+  %[7]s topic create hello%[6]s
+  echo "hello, world" | %[7]s produce hello%[6]s
+  %[7]s consume hello -o :end%[6]s
 
 Ctrl-C stops it.
-`, a.version(), took.Milliseconds(), listener, b.DataDir, adminText(r.Admin()), flag, flag, flag)
+`, a.version(), took.Milliseconds(), listener, b.DataDir, adminText(r.Admin()), flag, shellWord(a.name()))
+}
+
+// shellWord is a word as a shell reads it.
+func shellWord(word string) string {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("/._-+@%:", r)
+	}
+	if word != "" && strings.TrimFunc(word, plain) == "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 func adminText(admin string) string {

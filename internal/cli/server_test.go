@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,4 +197,24 @@ func TestLogCheck_FindsEveryChangedByte(t *testing.T) {
 		}
 	}
 	hf(t, "", "log", "dump", name).want(t, 10, "BROKEN")
+}
+
+// A directory that a broker has is neither started on nor checked, and the
+// message says who has it.
+func TestLock_SaysWhoHasTheDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cmd, addr := brokerProcess(t, dir, "127.0.0.1:0")
+	defer end(t, cmd)
+	hf(t, "", "topic", "create", "t", "-b", addr).want(t, 0)
+	second := program(t, "server", "--data-dir", dir, "--listeners", "PLAINTEXT://127.0.0.1:0", "--admin-listen", "none")
+	out, err := second.CombinedOutput()
+	if err == nil || second.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "is in use by") || !strings.Contains(string(out), "--data-dir") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat("/proc/locks"); err == nil && !strings.Contains(string(out), fmt.Sprintf("process %d (", cmd.Process.Pid)) {
+		t.Errorf("process %d is not named: %s", cmd.Process.Pid, out)
+	}
+	hf(t, "", "log", "check", dir).want(t, 1, "is in use by", "--while-running")
+	hf(t, "", "log", "check", filepath.Join(dir, "t-0")).want(t, 1, "is in use by")
+	hf(t, "", "log", "check", dir, "--while-running").want(t, 0)
 }

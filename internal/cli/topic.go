@@ -18,7 +18,7 @@ import (
 
 func (a *app) topicCommand() *cobra.Command {
 	return parent("topic", "Create, list, describe, alter, trim and delete topics", []string{"topics", "t"},
-		a.topicCreateCommand(), a.topicListCommand(), a.topicDescribeCommand(), a.topicAlterCommand(), a.topicTrimCommand(), a.topicDeleteCommand())
+		a.topicCreateCommand(), a.topicListCommand(), a.topicDescribeCommand(), a.topicAlterCommand(), a.topicAddPartitionsCommand(), a.topicTrimCommand(), a.topicDeleteCommand())
 }
 
 // topicResult is what became of one topic, as create, alter, trim and delete
@@ -76,11 +76,18 @@ func (a *app) results(list []topicResult, firstErr error) error {
 
 // failed is the result of a topic that an error met.
 func failed(topic string, err error, message string) topicResult {
-	text := err.Error()
-	if message != "" && !strings.Contains(text, message) {
-		text += ": " + message
+	return topicResult{Topic: topic, Result: "failed", Error: detailed(err, message)}
+}
+
+// detailed is the text of a broker's answer. Where the broker says what is wrong,
+// that replaces the text that Kafka has in stock for the code, which may say
+// something else.
+func detailed(err error, message string) string {
+	var code *kerr.Error
+	if message != "" && errors.As(err, &code) {
+		return code.Message + ": " + clean(message)
 	}
-	return topicResult{Topic: topic, Result: "failed", Error: text}
+	return err.Error()
 }
 
 // settingFlags reads -c and --set: KEY=VALUE.

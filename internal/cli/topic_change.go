@@ -79,6 +79,10 @@ func (a *app) alterTopics(ctx context.Context, adm *kadm.Client, names []string,
 	if o.dryRun {
 		alter, grow, done = adm.ValidateAlterTopicConfigs, adm.ValidateUpdatePartitions, "would-alter"
 	}
+	before, err := settingsBefore(ctx, adm, names, o)
+	if err != nil {
+		return err
+	}
 	errs := map[string]topicResult{}
 	var firstErr error
 	if len(changes) > 0 {
@@ -109,9 +113,122 @@ func (a *app) alterTopics(ctx context.Context, adm *kadm.Client, names []string,
 	for _, name := range names {
 		r, bad := errs[name]
 		if !bad {
-			r = topicResult{Topic: name, Result: done}
+			r = topicResult{Topic: name, Result: done, Detail: before[name].change(changes, o.partitions)}
 		}
 		list = append(list, r)
+	}
+	return a.results(list, firstErr)
+}
+
+// settingsOf are the settings and the number of partitions that a topic has.
+type settingsOf struct {
+	values     map[string]string
+	partitions int
+}
+
+// settingsBefore asks what the topics have before they are altered.
+func settingsBefore(ctx context.Context, adm *kadm.Client, names []string, o topicAlter) (map[string]settingsOf, error) {
+	configs, err := adm.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]settingsOf{}
+	for _, name := range names {
+		s := settingsOf{values: map[string]string{}}
+		if resource, err := configs.On(name, nil); err == nil {
+			for _, c := range resource.Configs {
+				if c.Value != nil {
+					s.values[c.Key] = *c.Value
+				}
+			}
+		}
+		all[name] = s
+	}
+	if o.partitions == 0 {
+		return all, nil
+	}
+	details, err := adm.ListTopicsWithInternal(ctx, names...)
+	for _, name := range names {
+		s := all[name]
+		s.partitions = len(details[name].Partitions)
+		all[name] = s
+	}
+	return all, err
+}
+
+// change says what is altered: old -> new.
+func (s settingsOf) change(changes []kadm.AlterConfig, partitions int) string {
+	var list []string
+	for _, c := range changes {
+		old, ok := s.values[c.Name]
+		if !ok {
+			old = "unset"
+		}
+		value := ""
+		if c.Value != nil {
+			value = clean(*c.Value)
+		}
+		switch c.Op {
+		case kadm.DeleteConfig:
+			list = append(list, fmt.Sprintf("%s: %s -> the broker's default", c.Name, clean(old)))
+		case kadm.AppendConfig:
+			list = append(list, fmt.Sprintf("%s: %s, and %s", c.Name, clean(old), value))
+		case kadm.SubtractConfig:
+			list = append(list, fmt.Sprintf("%s: %s, without %s", c.Name, clean(old), value))
+		default:
+			list = append(list, fmt.Sprintf("%s: %s -> %s", c.Name, clean(old), value))
+		}
+	}
+	if partitions > 0 {
+		list = append(list, fmt.Sprintf("partitions: %d -> %d", s.partitions, partitions))
+	}
+	return strings.Join(list, "; ")
+}
+
+func (a *app) topicAddPartitionsCommand() *cobra.Command {
+	var o topicAlter
+	var more int
+	cmd := &cobra.Command{Use: "add-partitions NAME...", Short: "Add partitions to topics", Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Long:    "Add partitions to topics. Keys then map to other partitions than before: records of\none key are in order within what was written before and within what comes after.",
+		Example: "  holdfast topic add-partitions orders -n 3        three more\n  holdfast topic add-partitions orders -n 3 --dry-run",
+		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if more < 1 {
+				return usagef("-n %d: want the number of partitions to add", more)
+			}
+			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.addPartitions(ctx, adm, args, more, o) })
+		})}
+	cmd.Flags().IntVarP(&more, "num", "n", 0, "how many partitions to add")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "let the broker check everything and change nothing")
+	_ = cmd.MarkFlagRequired("num")
+	a.outputFlag(cmd)
+	a.clientFlags(cmd)
+	return cmd
+}
+
+func (a *app) addPartitions(ctx context.Context, adm *kadm.Client, names []string, more int, o topicAlter) error {
+	details, err := adm.ListTopicsWithInternal(ctx, names...)
+	if err != nil {
+		return err
+	}
+	grow := adm.CreatePartitions
+	done := "altered"
+	if o.dryRun {
+		grow, done = adm.ValidateCreatePartitions, "would-alter"
+	}
+	resp, err := grow(ctx, more, names...)
+	if err != nil {
+		return err
+	}
+	var list []topicResult
+	var firstErr error
+	for _, name := range names {
+		if r := resp[name]; r.Err != nil {
+			list = append(list, failed(name, r.Err, r.ErrMessage))
+			firstErr = cmpOr(firstErr, r.Err)
+			continue
+		}
+		had := len(details[name].Partitions)
+		list = append(list, topicResult{Topic: name, Result: done, Detail: fmt.Sprintf("partitions: %d -> %d", had, had+more)})
 	}
 	return a.results(list, firstErr)
 }
