@@ -116,7 +116,7 @@ func (a *app) root() *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: "broker", Title: "Run a broker:"}, &cobra.Group{ID: "client", Title: "Use a broker:"}, &cobra.Group{ID: "tools", Title: "Tools:"})
 	for id, list := range map[string][]*cobra.Command{
 		"broker": {a.devCommand(), a.serverCommand()},
-		"client": {a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.clusterCommand()},
+		"client": {a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.clusterCommand(), a.apiCommand()},
 		"tools":  {a.logCommand(), a.configCommand(), a.versionCommand()},
 	} {
 		for _, c := range list {

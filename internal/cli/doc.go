@@ -34,6 +34,7 @@
 //	client.go          -b, -X, the admin client, completion of topic names
 //	topic.go           topic create, list; results
 //	topic_describe.go  topic describe
+//	topic_traffic.go   topic describe: size, rate, weak acks
 //	topic_change.go    topic alter, delete, trim
 //	produce.go         produce: flags, client options, connecting
 //	produce_run.go     produce: reading, sending, waiting, counting
@@ -48,6 +49,7 @@
 //	group.go           group list, describe, delete, offset-delete
 //	group_lag.go       how old what a group did not consume is
 //	group_seek.go      group seek
+//	api.go             api
 //	cluster.go         cluster info
 //	config.go          config check, config keys
 //	log.go             log check; where the segments are

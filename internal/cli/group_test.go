@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,9 +28,12 @@ func broker(t *testing.T) string {
 }
 
 // brokerProcess starts a broker that outlives the test's context; end stops it.
-func brokerProcess(t *testing.T, dir, listen string) (cmd *exec.Cmd, addr string) {
+func brokerProcess(t *testing.T, dir, listen string, more ...string) (cmd *exec.Cmd, addr string) {
 	t.Helper()
-	cmd = program(t, "server", "--data-dir", dir, "--listeners", "PLAINTEXT://"+listen, "--admin-listen", "127.0.0.1:0", "--set", "group.initial.rebalance.delay.ms=0")
+	cmd = program(t, "server", "--data-dir", dir, "--listeners", "PLAINTEXT://"+listen, "--admin-listen", "none", "--set", "group.initial.rebalance.delay.ms=0")
+	if len(more) > 0 {
+		cmd.Args = append(cmd.Args, more...)
+	}
 	cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env}
 	talk, err := cmd.StderrPipe()
 	if err != nil {
@@ -172,4 +176,50 @@ func seekAll(t *testing.T, b func(...string) []string) {
 	hf(t, "", b("group", "seek", "g1")...).want(t, 2, "at least one of the flags")
 	hf(t, "", b("group", "seek", "nobody", "--to", "start")...).want(t, 1, "nothing to move", "--topic")
 	hf(t, "", b("group", "seek", "g1", "--to", "1:2")...).want(t, 2, "want one place")
+}
+
+func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
+	admin := freeAddress(t)
+	cmd, addr := brokerProcess(t, filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", "--admin-listen", admin)
+	defer end(t, cmd)
+	hf(t, "", "topic", "create", "t", "-p", "2", "-b", addr).want(t, 0)
+	hf(t, "a\nb\n", "produce", "t", "-p", "1", "--acks", "1", "-b", addr).want(t, 0)
+	hf(t, "", "topic", "describe", "t", "-b", addr).want(t, 0, "Size:", " B", "--admin HOST:PORT")
+	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", admin, "--rate", "50ms").want(t, 0, "1 request(s) with acks=1, 0 with acks=0", "0.0 record(s)/s")
+	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", "127.0.0.1:1").want(t, 0, "not known: ", "refused")
+	r := hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", admin, "-O", "json").want(t, 0)
+	var d []struct {
+		Bytes int64
+		Weak  struct {
+			One int64 `json:"acks_1"`
+		} `json:"weak_acks"`
+		Partitions []struct{ Bytes int64 }
+	}
+	if err := json.Unmarshal([]byte(r.out), &d); err != nil || d[0].Bytes == 0 || d[0].Weak.One != 1 || d[0].Partitions[1].Bytes != d[0].Bytes {
+		t.Errorf("%v: %+v", err, d)
+	}
+}
+
+func TestAPI_ShowsWhatBothSpeak(t *testing.T) {
+	addr := broker(t)
+	hf(t, "", "api", "-b", addr).want(t, 0, "REQUEST", "Produce", "ApiVersions", "OffsetCommit")
+	r := hf(t, "", "api", "-O", "json", "-b", addr).want(t, 0)
+	var list []struct {
+		Name           string
+		Min, Max, Used int16
+	}
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list) < 30 || list[0].Name != "Produce" || list[0].Used < 9 || list[0].Used > list[0].Max {
+		t.Errorf("%v: %+v", err, list)
+	}
+}
+
+// freeAddress is an address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -15,14 +16,15 @@ import (
 
 // describedTopic is everything that topic describe says of a topic.
 type describedTopic struct {
-	Topic             string               `json:"topic"`
-	ID                string               `json:"id,omitempty"`
-	Internal          bool                 `json:"internal"`
-	ReplicationFactor int                  `json:"replication_factor"`
-	AcksPolicy        string               `json:"acks_policy"` // "unknown" where the broker has no such setting
-	Durability        string               `json:"durability"`
-	Partitions        []describedPartition `json:"partitions"`
-	Configs           []describedConfig    `json:"configs"`
+	Topic             string `json:"topic"`
+	ID                string `json:"id,omitempty"`
+	Internal          bool   `json:"internal"`
+	ReplicationFactor int    `json:"replication_factor"`
+	AcksPolicy        string `json:"acks_policy"` // "unknown" where the broker has no such setting
+	Durability        string `json:"durability"`
+	traffic
+	Partitions []describedPartition `json:"partitions"`
+	Configs    []describedConfig    `json:"configs"`
 }
 
 type describedPartition struct {
@@ -31,8 +33,9 @@ type describedPartition struct {
 	LeaderEpoch int32   `json:"leader_epoch"`
 	Replicas    []int32 `json:"replicas"`
 	ISR         []int32 `json:"isr"`
-	Start       int64   `json:"start_offset"` // -1: unknown
-	End         int64   `json:"end_offset"`   // exclusive; -1: unknown
+	Start       int64   `json:"start_offset"`    // -1: unknown
+	End         int64   `json:"end_offset"`      // exclusive; -1: unknown
+	Bytes       *int64  `json:"bytes,omitempty"` // on disk; nil: unknown
 	Error       string  `json:"error,omitempty"`
 }
 
@@ -42,22 +45,30 @@ type describedConfig struct {
 	Source string  `json:"source"`
 }
 
+type topicDescribe struct {
+	all   bool
+	over  time.Duration
+	admin string
+}
+
 func (a *app) topicDescribeCommand() *cobra.Command {
-	var all bool
+	var o topicDescribe
 	cmd := &cobra.Command{Use: "describe NAME...", Aliases: []string{"desc", "info"}, Short: "Show partitions, offsets and settings of topics",
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
 		Long:    "Show partitions, offsets and settings of topics: acks.policy, durability and\nmin.insync.replicas always, others where they differ from the default.",
-		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --all-configs -O yaml",
+		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --rate 2s --admin 127.0.0.1:9644\n  holdfast topic describe orders --all-configs -O yaml",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
-			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, all) })
+			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, o) })
 		})}
-	cmd.Flags().BoolVarP(&all, "all-configs", "a", false, "every setting, defaults too")
+	cmd.Flags().BoolVarP(&o.all, "all-configs", "a", false, "every setting, defaults too")
+	cmd.Flags().DurationVar(&o.over, "rate", 0, "measure the write rate over this long, for example 2s; 0 does not")
+	cmd.Flags().StringVar(&o.admin, "admin", "", "HOST:PORT of the broker's admin listener, which counts requests with weak acks (HOLDFAST_ADMIN)")
 	a.outputFlag(cmd)
 	a.clientFlags(cmd)
 	return cmd
 }
 
-func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []string, all bool) error {
+func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []string, o topicDescribe) error {
 	details, err := adm.ListTopicsWithInternal(ctx, names...)
 	if err != nil {
 		return err
@@ -83,8 +94,19 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 	var rows []any
 	for _, name := range names {
 		t := describeTopic(details[name], starts, ends)
-		t.addConfigs(configs, all)
-		list, rows = append(list, t), append(rows, t)
+		t.addConfigs(configs, o.all)
+		list = append(list, t)
+	}
+	sizes(ctx, adm, list)
+	if o.admin == "" {
+		o.admin = a.Streams.env("HOLDFAST_ADMIN")
+	}
+	a.weakAcks(ctx, o.admin, list)
+	if err := a.rates(ctx, adm, list, o.over); err != nil {
+		return err
+	}
+	for _, t := range list {
+		rows = append(rows, t)
 	}
 	return a.print(listing{value: list, rows: rows, text: func(wide bool) error {
 		for i, t := range list {
@@ -153,17 +175,22 @@ func (a *app) printTopic(t describedTopic) error {
 		fmt.Fprintf(out, "Id:                  %s\n", t.ID)
 	}
 	fmt.Fprintf(out, "Replication factor:  %d\n", t.ReplicationFactor)
+	fmt.Fprint(out, t.lines())
 	fmt.Fprintf(out, "Acknowledgements:    acks.policy=%s  %s\n", t.AcksPolicy, acksMeaning(t.AcksPolicy))
 	fmt.Fprintf(out, "Durability:          durability=%s  %s\n\n", t.Durability, durabilityMeaning(t.Durability))
 	var grid [][]any
 	for _, p := range t.Partitions {
-		row := []any{p.Partition, p.Leader, p.LeaderEpoch, ids(p.Replicas), ids(p.ISR), offset(p.Start), offset(p.End)}
+		size := "?"
+		if p.Bytes != nil {
+			size = bytesText(*p.Bytes)
+		}
+		row := []any{p.Partition, p.Leader, p.LeaderEpoch, ids(p.Replicas), ids(p.ISR), offset(p.Start), offset(p.End), size}
 		if p.Error != "" {
 			row = append(row, p.Error)
 		}
 		grid = append(grid, row)
 	}
-	if err := a.grid([]any{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END"}, grid); err != nil {
+	if err := a.grid([]any{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "SIZE"}, grid); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)
