@@ -304,9 +304,11 @@ func TestConfigCheck_StatusAndText(t *testing.T) {
 	}
 	r = hf(t, "", "config", "check", bad, "-O", "json").want(t, 10)
 	var list []struct{ Verdict, Key, Origin, Nearest string }
-	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list) != 4 || list[3].Nearest != "num.partitions" {
+	if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list) != 3 || list[2].Nearest != "num.partitions" {
 		t.Errorf("%v: %s", err, r.out)
 	}
+	both := write("min.insync.replicas=3\ndefault.replication.factor=2\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER\n")
+	hf(t, "", "config", "check", both).want(t, 10, "more than default.replication.factor=2", "CONTROLLER is not opened", "accepted 3, ignored 0, unknown 0, unsafe 1, refused 0")
 	hf(t, "", "config", "check", write("a=\\u00\n")).want(t, 1, ":1: ")
 	hf(t, "log.dirs=/tmp/x\n", "config", "check", "-").want(t, 10, "temporary place")
 }

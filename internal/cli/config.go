@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -71,7 +73,7 @@ func (a *app) checkConfig(name string) error {
 	if err != nil {
 		return err
 	}
-	found := config.Check(settings)
+	found := judgeTogether(config.Check(settings))
 	counts := map[config.Verdict]int{}
 	list := []checkedSetting{}
 	var rows []any
@@ -115,6 +117,54 @@ func (a *app) checkConfig(name string) error {
 	return nil
 }
 
+// judgeTogether makes one finding of several on one setting, and judges what only
+// two settings together show.
+func judgeTogether(found []config.Finding) []config.Finding {
+	worst := []config.Verdict{config.VerdictRefused, config.VerdictUnsafe, config.VerdictUnknown, config.VerdictIgnored, config.VerdictAccepted}
+	var list []config.Finding
+	at := map[string]int{}     // by setting and place
+	counts := map[string]int{} // the finding of the last line of a key, which counts
+	for _, f := range found {
+		id := f.Key + " " + f.Origin
+		i, again := at[id]
+		if !again {
+			at[id], counts[f.Key] = len(list), len(list)
+			list = append(list, f)
+			continue
+		}
+		if slices.Index(worst, f.Verdict) < slices.Index(worst, list[i].Verdict) {
+			f.Text, list[i].Text = list[i].Text, f.Text
+			list[i].Verdict = f.Verdict
+		}
+		if f.Text != "" && f.Verdict != config.VerdictIgnored {
+			list[i].Text = strings.TrimPrefix(list[i].Text+"; "+f.Text, "; ")
+		}
+	}
+	value := func(key string) (string, int) {
+		i, ok := counts[key]
+		if !ok {
+			return "", -1
+		}
+		return strings.TrimSpace(list[i].Value), i
+	}
+	isr, i := value("min.insync.replicas")
+	factor, _ := value("default.replication.factor")
+	want, err := strconv.Atoi(isr)
+	have, err2 := strconv.Atoi(factor)
+	if err == nil && err2 == nil && want > have && list[i].Verdict == config.VerdictAccepted {
+		list[i].Verdict = config.VerdictUnsafe
+		list[i].Text = fmt.Sprintf("more than default.replication.factor=%d: topics that take both refuse every write with acks=all", have)
+	}
+	listeners, i := value("listeners")
+	controllers, _ := value("controller.listener.names")
+	for name := range strings.SplitSeq(controllers, ",") {
+		if name = strings.TrimSpace(name); name != "" && strings.Contains(","+strings.ReplaceAll(listeners, " ", ""), ","+name+"://") && list[i].Text == "" {
+			list[i].Text = fmt.Sprintf("%s is not opened: the controller runs inside of this broker", name)
+		}
+	}
+	return list
+}
+
 type listedKey struct {
 	Key        string `json:"key"`
 	Type       string `json:"type"`
@@ -148,6 +198,9 @@ func (a *app) listKeys(topic bool) error {
 				continue
 			}
 			grid = append(grid, []any{k.Key, k.Type, k.Default, k.Doc})
+		}
+		if width := a.Streams.width(); width > 0 && !wide {
+			return a.paragraphs(grid, width)
 		}
 		return a.grid([]any{"KEY", "TYPE", "DEFAULT", "MEANING"}, grid)
 	}})

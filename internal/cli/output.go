@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -122,6 +123,30 @@ func (a *app) grid(header []any, rows [][]any) error {
 		text.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
 	_, err := a.Streams.Out.Write([]byte(text.String()))
+	return err
+}
+
+// paragraphs prints rows of key, type, default and meaning for a terminal that is
+// too narrow for a table: the meaning is wrapped below the rest.
+func (a *app) paragraphs(rows [][]any, width int) error {
+	var text strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&text, "%v  (%v)", r[0], r[1])
+		if value := fmt.Sprint(r[2]); value != "" {
+			fmt.Fprintf(&text, "  default %s", value)
+		}
+		text.WriteString("\n")
+		line := "   "
+		for _, word := range strings.Fields(fmt.Sprint(r[3])) {
+			if len(line)+1+len(word) > width && strings.TrimSpace(line) != "" {
+				text.WriteString(line + "\n")
+				line = "   "
+			}
+			line += " " + word
+		}
+		text.WriteString(line + "\n")
+	}
+	_, err := io.WriteString(a.Streams.Out, text.String())
 	return err
 }
 

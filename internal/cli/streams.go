@@ -19,8 +19,10 @@ type Streams struct {
 	Out, Err io.Writer
 	// Whether the stream is a terminal.
 	InTTY, OutTTY, ErrTTY bool
-	Env                   []string // NAME=value
-	Clock                 clock.Clock
+	// Columns is the width of stdout where it is a terminal; 0: unknown.
+	Columns int
+	Env     []string // NAME=value
+	Clock   clock.Clock
 	// Interrupts delivers SIGINT and SIGTERM.
 	Interrupts <-chan os.Signal
 }
@@ -34,11 +36,27 @@ func SystemStreams() Streams {
 	return Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InTTY: isTerminal(os.Stdin), OutTTY: isTerminal(os.Stdout), ErrTTY: isTerminal(os.Stderr),
-		Env: os.Environ(), Clock: clock.Real{}, Interrupts: interrupts,
+		Columns: columns(os.Stdout), Env: os.Environ(), Clock: clock.Real{}, Interrupts: interrupts,
 	}
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+func columns(f *os.File) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// width is how many columns stdout has; 0 is without limit, as for a pipe.
+func (s Streams) width() int {
+	if !s.OutTTY {
+		return 0
+	}
+	return s.Columns
+}
 
 // env is the value of a variable, or "".
 func (s Streams) env(name string) string {
