@@ -77,6 +77,7 @@ type app struct {
 	Program
 	format  string // -O
 	brokers []string
+	profile string   // --profile
 	options []string // -X
 }
 
@@ -117,7 +118,7 @@ func (a *app) root() *cobra.Command {
 	for id, list := range map[string][]*cobra.Command{
 		"broker": {a.devCommand(), a.serverCommand()},
 		"client": {a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.clusterCommand(), a.apiCommand()},
-		"tools":  {a.logCommand(), a.configCommand(), a.versionCommand()},
+		"tools":  {a.logCommand(), a.configCommand(), a.profileCommand(), a.versionCommand()},
 	} {
 		for _, c := range list {
 			c.GroupID = id

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ const (
 func (a *app) clientFlags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&a.brokers, "brokers", "b", nil, "HOST:PORT of one or more brokers (HOLDFAST_BROKERS; default "+defaultBroker+"); also --bootstrap-server")
 	cmd.Flags().StringArrayVarP(&a.options, "client-option", "X", nil, "client property KEY=VALUE; -X list shows them")
+	cmd.Flags().StringVar(&a.profile, "profile", "", "the profile that holds for this command (HOLDFAST_PROFILE)")
+	_ = cmd.RegisterFlagCompletionFunc("profile", a.completeProfiles)
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "bootstrap-server" {
 			name = "brokers"
@@ -128,10 +131,13 @@ func (a *app) listClientOptions() error {
 	return nil
 }
 
-// clientConfig reads -b, -X and the environment; flags outrank it.
-func (a *app) clientConfig() (clientConfig, error) {
-	c := clientConfig{clientID: "holdfast", acks: "all", compression: "none", requestMax: 10 * time.Second}
-	for _, o := range a.options {
+func defaultClient() clientConfig {
+	return clientConfig{clientID: "holdfast", acks: "all", compression: "none", requestMax: 10 * time.Second}
+}
+
+// withOptions applies -X KEY=VALUE.
+func (a *app) withOptions(c clientConfig, options []string) (clientConfig, error) {
+	for _, o := range options {
 		name, value, ok := strings.Cut(o, "=")
 		if !ok {
 			return c, usagef("-X %s: want KEY=VALUE; -X list shows the keys", o)
@@ -144,11 +150,29 @@ func (a *app) clientConfig() (clientConfig, error) {
 			return c, usagef("-X %s: %v", o, err)
 		}
 	}
+	return c, nil
+}
+
+// clientConfig reads -b, -X, the environment and the profile, which outrank each
+// other in that order.
+func (a *app) clientConfig() (clientConfig, error) {
+	name, p, err := a.chosenProfile()
+	if err != nil {
+		return clientConfig{}, err
+	}
+	c := defaultClient()
+	c.brokers = slices.Clone(p.Brokers)
+	if c, err = a.withOptions(c, p.Options); err != nil {
+		return c, fmt.Errorf("profile %s: %w", name, err)
+	}
+	if env := a.Streams.env("HOLDFAST_BROKERS"); env != "" {
+		c.brokers = strings.Split(env, ",")
+	}
+	if c, err = a.withOptions(c, a.options); err != nil {
+		return c, err
+	}
 	if len(a.brokers) > 0 {
 		c.brokers = a.brokers
-	}
-	if env := a.Streams.env("HOLDFAST_BROKERS"); len(c.brokers) == 0 && env != "" {
-		c.brokers = strings.Split(env, ",")
 	}
 	if len(c.brokers) == 0 {
 		c.brokers = []string{defaultBroker}

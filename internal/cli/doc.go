@@ -32,6 +32,7 @@
 //	exit.go            exit statuses, errors with cause and fix
 //	output.go          -O, tables, confirmation
 //	client.go          -b, -X, the admin client, completion of topic names
+//	profile.go         profiles: named clusters in one file
 //	topic.go           topic create, list; results
 //	topic_describe.go  topic describe
 //	topic_traffic.go   topic describe: size, rate, weak acks

@@ -101,6 +101,9 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 	if o.admin == "" {
 		o.admin = a.Streams.env("HOLDFAST_ADMIN")
 	}
+	if _, p, err := a.chosenProfile(); err == nil && o.admin == "" {
+		o.admin = p.Admin
+	}
 	a.weakAcks(ctx, o.admin, list)
 	if err := a.rates(ctx, adm, list, o.over); err != nil {
 		return err
