@@ -23,3 +23,21 @@ func TestNode_CrashTestSeesPlantedFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestNode_PowerCutsSeeACommitAnsweredTooEarly: the test of committed offsets
+// notices the fault that it is there for.
+func TestNode_PowerCutsSeeACommitAnsweredTooEarly(t *testing.T) {
+	const seeds = 8
+	caught := 0
+	for seed := range uint64(seeds) {
+		bubble(t, func(t *testing.T) {
+			if err := (commitPlan{seed: seed, cycles: 2, faults: "commit-early"}).run(t); err != nil {
+				t.Logf("seed %d: %v", seed, err)
+				caught++
+			}
+		})
+	}
+	if caught < seeds/2 {
+		t.Errorf("noticed in %d of %d runs", caught, seeds)
+	}
+}
