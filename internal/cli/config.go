@@ -21,7 +21,7 @@ func (a *app) configCommand() *cobra.Command {
 		Example: "  holdfast config check /etc/kafka/server.properties\n  holdfast config check server.properties -O json",
 		RunE:    run(func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) })}
 	a.outputFlag(check)
-	keys := &cobra.Command{Use: "keys", Short: "List every setting with its default and meaning", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions}
+	keys := &cobra.Command{Use: "keys", Short: "List every setting with its default and meaning", Example: "  holdfast config keys\n  holdfast config keys --topic -O json", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions}
 	var topic bool
 	keys.Flags().BoolVar(&topic, "topic", false, "topic settings instead of broker settings")
 	keys.RunE = run(func(*cobra.Command, []string) error { return a.listKeys(topic) })
