@@ -151,7 +151,7 @@ func TestFetch_DivergingEpoch(t *testing.T) {
 		r.kill(9)
 		r.mustStart()
 		r.produceN(c, "t", 5, 5) // a later epoch
-		fresh := r.client() // the other one remembers the metadata of before
+		fresh := r.client()      // the other one remembers the metadata of before
 		defer fresh.Close()
 		topics, err := kadm.NewClient(fresh).ListTopics(context.Background(), "t")
 		if err != nil {
