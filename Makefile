@@ -46,10 +46,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s)
 check: ## what CI runs: .ci/run
 	./.ci/run
 
-rigs: ## small counts of every rig: kill -9, groups, power cut, clients, bad input, restart, quick start
+rigs: ## small counts of every rig: kill -9, groups, power cut, clients, bad input, hostile crowds, restart, quick start
 	go run ./tests/prove -ci $(PROVEFLAGS)
 
-prove: ## full counts of every rig; writes docs/PROOF.md (needs root, kcat, Java and Maven)
+prove: ## full counts of every rig; writes docs/PROOF.md and docs/COMPATIBILITY.md (needs root, kcat, Java and Maven)
 	go run ./tests/prove $(PROVEFLAGS)
 
 bench: ## against Apache Kafka and the limit brokers; writes docs/PERFORMANCE.md (an hour, a quiet machine)
