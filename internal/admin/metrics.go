@@ -26,6 +26,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		e.partition(&v.Partitions[i])
 	}
 	e.topics(&v)
+	e.groups(&v)
 	e.replicaManager(&v)
 }
 
@@ -66,6 +67,7 @@ func (e emitter) broker(v *View) {
 	}
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.Zero), "acks", "0")
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.One), "acks", "1")
+	e.gauge("kafka_broker_info", "This broker; always 1.", 1, "id", strconv.Itoa(int(v.Broker)), "address", v.Address)
 	e.gauge("kafka_brokers", "Brokers in the cluster.", float64(v.Brokers))
 }
 
@@ -142,7 +144,10 @@ func (e emitter) partition(p *Partition) {
 
 // topics sums partitions to the per-topic names of Kafka's dashboards.
 func (e emitter) topics(v *View) {
-	type sum struct{ partitions, records, in, out float64 }
+	type sum struct {
+		partitions, records, in, out float64
+		appends, reads               Tally
+	}
 	sums := make(map[string]*sum)
 	for i := range v.Partitions {
 		p := &v.Partitions[i]
@@ -155,12 +160,18 @@ func (e emitter) topics(v *View) {
 		s.records += float64(p.In.Records)
 		s.in += float64(p.In.Bytes)
 		s.out += float64(p.Out)
+		s.appends.Total, s.appends.Failed = s.appends.Total+p.Appends.Total, s.appends.Failed+p.Appends.Failed
+		s.reads.Total, s.reads.Failed = s.reads.Total+p.Reads.Total, s.reads.Failed+p.Reads.Failed
 	}
 	for topic, s := range sums {
 		e.gauge("kafka_topic_partitions", "Partitions of the topic.", s.partitions, "topic", topic)
 		e.counter("kafka_server_brokertopicmetrics_messagesin_total", "Records appended.", s.records, "topic", topic)
 		e.counter("kafka_server_brokertopicmetrics_bytesin_total", "Bytes appended.", s.in, "topic", topic)
 		e.counter("kafka_server_brokertopicmetrics_bytesout_total", "Bytes read.", s.out, "topic", topic)
+		e.counter("kafka_server_brokertopicmetrics_totalproducerequests_total", "Batches that were offered.", float64(s.appends.Total), "topic", topic)
+		e.counter("kafka_server_brokertopicmetrics_failedproducerequests_total", "Batches that were refused.", float64(s.appends.Failed), "topic", topic)
+		e.counter("kafka_server_brokertopicmetrics_totalfetchrequests_total", "Reads of a partition.", float64(s.reads.Total), "topic", topic)
+		e.counter("kafka_server_brokertopicmetrics_failedfetchrequests_total", "Reads of a partition that were refused.", float64(s.reads.Failed), "topic", topic)
 	}
 }
 

@@ -21,6 +21,25 @@ type View struct {
 	Storage    Storage
 	Quorum     Quorum
 	WeakAcks   WeakAcks
+	Address    string // host:port that clients are told
+	Groups     []Group
+	// GroupsHidden is how many positions Groups leaves out.
+	GroupsHidden int
+}
+
+// Group is one consumer group that is coordinated here.
+type Group struct {
+	Name      string
+	Members   int
+	Positions []Position
+}
+
+// Position is what a group has committed in one partition.
+type Position struct {
+	Topic         string
+	Index         kafka.PartitionIndex
+	Committed     kafka.Offset
+	HighWatermark kafka.Offset // NoOffset: not hosted here
 }
 
 // Check is one condition of readiness.
@@ -60,10 +79,15 @@ type Partition struct {
 	WeakOne       int64 // produce requests with acks=1
 	In            Flow
 	Out           int64 // bytes
+	Appends       Tally
+	Reads         Tally
 }
 
 // Flow counts what was written.
 type Flow struct{ Records, Bytes int64 }
+
+// Tally counts what was asked of a partition, and how often it was refused.
+type Tally struct{ Total, Failed int64 }
 
 // Requests counts one API.
 type Requests struct {

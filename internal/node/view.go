@@ -5,6 +5,7 @@ import (
 
 	"holdfast/internal/admin"
 	"holdfast/internal/config"
+	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
 	"holdfast/internal/partition"
 	"holdfast/internal/wire"
@@ -25,6 +26,7 @@ func (n *Node) view() admin.View {
 		v.Partitions = append(v.Partitions, n.partition(p, state))
 	}
 	n.fillRequests(&v)
+	n.fillGroups(&v)
 	n.fillNetwork(&v)
 	n.fillStorage(&v)
 	d := n.quorum.Describe()
@@ -43,6 +45,7 @@ func (n *Node) partition(p *partition.Partition, state meta.Partition) admin.Par
 		LogStart:  o.LogStart, HighWatermark: o.HighWatermark, Durable: o.Durable, LogEnd: o.LogEnd, Bytes: p.Log().Size(),
 		WeakZero: counts.WeakZero, WeakOne: counts.WeakOne,
 		In: admin.Flow{Records: counts.RecordsIn, Bytes: counts.BytesIn}, Out: counts.BytesOut,
+		Appends: admin.Tally{Total: counts.Appends, Failed: counts.Refused}, Reads: admin.Tally{Total: counts.Reads, Failed: counts.Unread},
 	}
 }
 
@@ -82,6 +85,36 @@ func (n *Node) fillRequests(v *admin.View) {
 	for i := range v.Partitions {
 		v.WeakAcks.Zero += v.Partitions[i].WeakZero
 		v.WeakAcks.One += v.Partitions[i].WeakOne
+	}
+}
+
+// positionsShown bounds a scrape: so many committed positions are listed.
+const positionsShown = 20_000
+
+func (n *Node) fillGroups(v *admin.View) {
+	if len(n.bound) > 0 {
+		v.Address = n.bound[0].Advertised.String()
+	}
+	type place struct {
+		topic string
+		index kafka.PartitionIndex
+	}
+	marks := make(map[place]kafka.Offset, len(v.Partitions))
+	for i := range v.Partitions {
+		marks[place{v.Partitions[i].Topic, v.Partitions[i].Index}] = v.Partitions[i].HighWatermark
+	}
+	groups, hidden := n.coord.Summaries(positionsShown)
+	v.GroupsHidden = hidden
+	for _, g := range groups {
+		shown := admin.Group{Name: g.Group, Members: g.Members}
+		for _, p := range g.Offsets {
+			mark, here := marks[place{p.Topic, p.Partition}]
+			if !here {
+				mark = kafka.NoOffset
+			}
+			shown.Positions = append(shown.Positions, admin.Position{Topic: p.Topic, Index: p.Partition, Committed: p.Offset, HighWatermark: mark})
+		}
+		v.Groups = append(v.Groups, shown)
 	}
 }
 

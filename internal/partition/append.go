@@ -60,6 +60,15 @@ type Receipt struct {
 // flush round. It does not wait for the disk.
 func (p *Partition) Append(r AppendRequest) AppendResult {
 	p.count(r.Asked)
+	p.flow.appends.Add(1)
+	result := p.append(r)
+	if result.Code != kafka.ErrNone {
+		p.flow.refused.Add(1)
+	}
+	return result
+}
+
+func (p *Partition) append(r AppendRequest) AppendResult {
 	c := p.config.Load()
 	now := kafka.Timestamp(p.clock.Now().UnixMilli())
 	header, err := record.ValidateProduce(r.Records, p.rules(c, now))

@@ -104,7 +104,10 @@ func (l *waitList) take(dst []*purgatory.Waiter, end kafka.Offset) []*purgatory.
 }
 
 // flow counts what was written and read.
-type flow struct{ records, in, out atomic.Int64 }
+type flow struct {
+	records, in, out                atomic.Int64
+	appends, refused, reads, unread atomic.Int64
+}
 
 // weakAcks counts the requests that asked for less than acks=all.
 type weakAcks struct{ zero, one atomic.Int64 }
@@ -260,12 +263,15 @@ type Counts struct {
 	WeakZero, WeakOne int64 // produce requests with acks 0 and acks 1
 	RecordsIn         int64
 	BytesIn, BytesOut int64
+	Appends, Refused  int64 // batches offered, and those of them that were not appended
+	Reads, Unread     int64 // reads asked for, and those of them that were refused
 }
 
 // Counts returns the counters.
 func (p *Partition) Counts() Counts {
 	return Counts{WeakZero: p.weak.zero.Load(), WeakOne: p.weak.one.Load(),
-		RecordsIn: p.flow.records.Load(), BytesIn: p.flow.in.Load(), BytesOut: p.flow.out.Load()}
+		RecordsIn: p.flow.records.Load(), BytesIn: p.flow.in.Load(), BytesOut: p.flow.out.Load(),
+		Appends: p.flow.appends.Load(), Refused: p.flow.refused.Load(), Reads: p.flow.reads.Load(), Unread: p.flow.unread.Load()}
 }
 
 // pageCache reports whether the topic counts bytes as committed before they are

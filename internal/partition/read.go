@@ -66,6 +66,15 @@ func (p *Partition) snapshot() Offsets {
 // Read returns whole batches that hold [From, bound), where bound is the high
 // watermark or the last stable offset.
 func (p *Partition) Read(r ReadRequest) ReadResult {
+	p.flow.reads.Add(1)
+	result := p.read(r)
+	if result.Code != kafka.ErrNone {
+		p.flow.unread.Add(1)
+	}
+	return result
+}
+
+func (p *Partition) read(r ReadRequest) ReadResult {
 	o := p.snapshot()
 	result := ReadResult{Offsets: o, Code: p.checkEpoch(o, r.CurrentEpoch, nil)}
 	if result.Code != kafka.ErrNone {
