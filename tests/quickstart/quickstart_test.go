@@ -25,15 +25,28 @@ const address = "127.0.0.1:9092"
 
 // TestQuickStart runs the blocks of the README in their order.
 func TestQuickStart(t *testing.T) {
+	runPage(t, "README.md", "the README's quick start as printed, in a fresh HOME")
+}
+
+// TestNoLoss runs the page for those who fear to lose data: each loss that no
+// broker can prevent is shown as it says.
+func TestNoLoss(t *testing.T) {
+	if _, err := exec.LookPath("kcat"); err != nil {
+		rig.Missing(t, "kcat", "docs/NO_LOSS.md shows losses at a kcat producer")
+	}
+	runPage(t, "docs/NO_LOSS.md", "the commands of docs/NO_LOSS.md as printed, in a fresh HOME")
+}
+
+func runPage(t *testing.T, page, what string) {
 	if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
 		conn.Close()
-		t.Fatalf("somebody listens on %s already; the README's broker needs it", address)
+		t.Fatalf("somebody listens on %s already; the broker of %s needs it", address, page)
 	}
-	blocks, err := quickstart.Blocks(read(t, "README.md"))
+	blocks, err := quickstart.Blocks(read(t, page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{home: rig.TempDir(t)}
+	s := &session{page: page, home: rig.TempDir(t)}
 	began := time.Now()
 	ran := 0
 	for _, b := range blocks {
@@ -49,16 +62,17 @@ func TestQuickStart(t *testing.T) {
 		}
 	}
 	if s.server == nil || ran < 2 {
-		t.Fatalf("%d blocks ran; the README needs one marked \"sh quickstart server\" and one marked \"sh quickstart\"", ran)
+		t.Fatalf("%d blocks ran; %s needs one marked \"sh quickstart server\" and one marked \"sh quickstart\"", ran, page)
 	}
 	if err := s.stop(t); err != nil {
-		t.Errorf("stop the README's broker: %v", err)
+		t.Errorf("stop the broker of %s: %v", page, err)
 	}
-	rig.Record(t, rig.Result{What: "the README's quick start as printed, in a fresh HOME", Rounds: ran, Seconds: time.Since(began).Seconds()})
+	rig.Record(t, rig.Result{What: what, Rounds: ran, Seconds: time.Since(began).Seconds()})
 }
 
 // session is one newcomer.
 type session struct {
+	page   string
 	home   string
 	server *rig.Process
 	last   func() string // output of the block before
@@ -97,7 +111,7 @@ func (s *session) serve(t *testing.T, b quickstart.Block) {
 			return
 		}
 		if !p.Alive() || time.Now().After(deadline) {
-			t.Fatalf("README line %d: nobody listens on %s:\n%s", b.Line, address, p.Tail(4000))
+			t.Fatalf("%s line %d: nobody listens on %s:\n%s", s.page, b.Line, address, p.Tail(4000))
 		}
 	}
 }
@@ -111,7 +125,7 @@ func (s *session) run(t *testing.T, b quickstart.Block) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("README line %d: %v\n%s\n%s", b.Line, err, b.Text, out.String())
+		t.Fatalf("%s line %d: %v\n%s\n%s", s.page, b.Line, err, b.Text, out.String())
 	}
 	s.last = out.String
 }
@@ -119,7 +133,7 @@ func (s *session) run(t *testing.T, b quickstart.Block) {
 func (s *session) expect(t *testing.T, b quickstart.Block) {
 	t.Helper()
 	if s.last == nil {
-		t.Fatalf("README line %d: output without a command before it", b.Line)
+		t.Fatalf("%s line %d: output without a command before it", s.page, b.Line)
 	}
 	var missing string
 	for range 100 { // a server may print a moment after it listens
@@ -128,7 +142,7 @@ func (s *session) expect(t *testing.T, b quickstart.Block) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Errorf("README line %d: the output lacks %q:\n%s", b.Line, missing, s.last())
+	t.Errorf("%s line %d: the output lacks %q:\n%s", s.page, b.Line, missing, s.last())
 }
 
 // stop ends the broker as a person would, with ctrl-C to the whole group.
