@@ -70,6 +70,11 @@ func (l *Log) settleDown(v *survey) error {
 	if v.bounds.cutting {
 		return l.finishCut()
 	}
+	if v.end == 0 && !v.replay.Clean {
+		if err := l.enter(); err != nil {
+			return err
+		}
+	}
 	if v.noted && v.note.point == v.end && v.note.base == l.active().base {
 		l.disk.pointSaved = true
 		return nil
@@ -85,6 +90,19 @@ func (l *Log) settleDown(v *survey) error {
 		return l.saveState(p)
 	}
 	return err
+}
+
+// enter makes the names of a log durable in which nothing was ever written. Its
+// creation may have been interrupted before the last sync; what is appended next
+// may be acknowledged when the journal has it, and must not lose its directory.
+func (l *Log) enter() error {
+	for _, dir := range [...]string{l.dir, path.Dir(l.dir)} {
+		if err := l.fsys.SyncDir(dir); err != nil {
+			return fmt.Errorf("recover log: %w", err)
+		}
+	}
+	l.active().entered.Store(true)
+	return nil
 }
 
 // refuse is the error of a log that must not be served.
