@@ -39,18 +39,18 @@ type doomed struct {
 // Remove deletes logs: their journal entries are fenced, their directories moved
 // out of the way, durably, and then their bytes go. All of them share the syncs.
 // Nothing may be submitted for them any more. It works on a full disk, because it
-// may be what gives space back. After an error the logs are closed, and the call
-// may be repeated with Log nil. It must not run beside an OpenLog of the same
+// may be what gives space back. After an error the call may be repeated with Log
+// nil; a log that is open is closed then. It must not run beside an OpenLog of the same
 // name.
 func (d *Dir) Remove(ctx context.Context, list []Removal) error {
-	if err := d.Barrier(ctx); err != nil {
-		return err
-	}
 	d.mu.Lock()
 	for i := range list {
 		d.mu.deleted[list[i].ID.TopicID] = true
 	}
 	d.mu.Unlock()
+	if err := d.Barrier(ctx); err != nil {
+		return err
+	}
 	var (
 		gone   []doomed
 		failed []error
@@ -85,11 +85,7 @@ func (d *Dir) RemoveLog(ctx context.Context, l *log.Log) error {
 // one of somebody else.
 func (d *Dir) doom(r *Removal) (x doomed, found bool, err error) {
 	if r.Log != nil {
-		r.Log.Discard()
-		d.mu.Lock()
-		delete(d.mu.logs, r.Log)
-		delete(d.mu.byKey, r.Log.Key())
-		d.mu.Unlock()
+		d.shut(r.Log)
 		return doomed{key: r.Log.Key(), dir: r.Log.Dir()}, true, nil
 	}
 	dir := path.Join(d.o.Dir, kafka.TopicPartition{Topic: r.Topic, Partition: r.ID.Partition}.String())
@@ -101,6 +97,15 @@ func (d *Dir) doom(r *Removal) (x doomed, found bool, err error) {
 		return doomed{}, false, fmt.Errorf("delete %s: %w", dir, err)
 	}
 	return doomed{key: id.Key, dir: dir}, id.Key.TopicID == r.ID.TopicID, nil
+}
+
+// shut closes a log that is deleted and takes it out of the directory's hands.
+func (d *Dir) shut(l *log.Log) {
+	l.Discard()
+	d.mu.Lock()
+	delete(d.mu.logs, l)
+	delete(d.mu.byKey, l.Key())
+	d.mu.Unlock()
 }
 
 // doomUnfinished looks at what a creation that did not come to its end has left.
@@ -123,6 +128,12 @@ func (d *Dir) discard(list []doomed) error {
 		return fmt.Errorf("fence %s: %w", list[0].dir, err)
 	}
 	for _, x := range list {
+		d.mu.Lock()
+		left := d.mu.byKey[x.key]
+		d.mu.Unlock()
+		if left != nil { // a removal that gave up before it closed the log
+			d.shut(left.log)
+		}
 		d.mu.Lock()
 		d.forgetPointsLocked(x.key)
 		d.mu.Unlock()
