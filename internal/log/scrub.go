@@ -74,8 +74,19 @@ func (l *Log) scrubSegment(s *Segment, block int, maxBytes int64) (read int64, d
 		if err != nil {
 			return read, true, err
 		}
+		if !l.comparable(s) {
+			return read, true, nil
+		}
 	}
 	return read, true, nil
+}
+
+// comparable reports whether there is a sidecar to compare s with. Where there is
+// none that can be used, no later block can be compared either.
+func (l *Log) comparable(s *Segment) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return s.checked != nil
 }
 
 // endScrub gives back what the scrub has opened: most segments are read by
