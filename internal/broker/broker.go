@@ -66,6 +66,9 @@ type topic struct {
 	name       string
 	id         kafka.TopicID
 	partitions []*partition.Partition
+	// gone: the metadata has deleted the topic. It is found no more, also while
+	// its partitions wait for their end here.
+	gone atomic.Bool
 }
 
 // New makes a broker without partitions.
@@ -96,7 +99,7 @@ func (b *Broker) ByID(id kafka.TopicID, index kafka.PartitionIndex) (*partition.
 
 func pick(t *topic, index kafka.PartitionIndex, unknown kafka.ErrorCode) (*partition.Partition, kafka.ErrorCode) {
 	switch {
-	case t == nil:
+	case t == nil || t.gone.Load():
 		return nil, unknown
 	case index < 0 || int(index) >= len(t.partitions):
 		return nil, kafka.ErrUnknownTopicOrPartition

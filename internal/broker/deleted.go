@@ -29,6 +29,11 @@ func (b *Broker) noteDeletedLocked(delta meta.Delta, image *meta.Image) {
 		if t := delta.From().TopicByID(id); t != nil {
 			b.mu.deleted[id] = deletedTopic{name: t.Name, partitions: len(t.Partitions)}
 		}
+		// Its name may be given again before the work here is done, and what is
+		// acknowledged under it then must not go with the old topic.
+		if t := b.table.Load().byID[id]; t != nil {
+			t.gone.Store(true)
+		}
 	}
 }
 

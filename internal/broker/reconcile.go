@@ -306,8 +306,13 @@ func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *c
 func (b *Broker) publish(made []*topic) {
 	old := b.table.Load()
 	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, t := range made {
 		next.byName[t.name], next.byID[t.id] = t, t
+		if _, deleted := b.mu.deleted[t.id]; deleted { // while it was being opened
+			t.gone.Store(true)
+		}
 	}
 	b.table.Store(next)
 }
