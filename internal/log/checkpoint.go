@@ -216,6 +216,11 @@ func (l *Log) saveState(p snapshot) error {
 		maxTimestamp: p.known.maxTimestamp, maxLast: p.known.maxLast,
 		index: int32(s.indexWritten), times: int32(s.timesWritten), indexCRC: s.indexCRC, timesCRC: s.timesCRC}
 	l.mu.Unlock()
+	if !slices.Equal(p.epochs, l.disk.epochsStored) {
+		// On a full disk the note may go ahead of the leader epochs. Index files
+		// that it does not match let recovery read the segment, and them in it.
+		note.index, note.times, note.indexCRC = 0, 0, ^uint32(0)
+	}
 	if err := writeState(l.fsys, l.dir, note.encode(l.key)); err != nil {
 		return err
 	}

@@ -2,6 +2,9 @@ package log_test
 
 import (
 	"errors"
+	"holdfast/internal/journal"
+	"holdfast/internal/kafka"
+	"syscall"
 	"testing"
 
 	"holdfast/internal/log"
@@ -111,5 +114,51 @@ func TestAppend_ChecksumOfTheSpan(t *testing.T) {
 		if want := dataEntry(span, data).Checksum; span.Checksum != want {
 			t.Errorf("%v: %08x, want %08x", sizes, span.Checksum, want)
 		}
+	}
+}
+
+// TestRead_EpochsThatAFullDiskDidNotTake: the disk was full when the log was
+// recovered, so that its note is newer than the file of its leader epochs. The
+// batches of the epoch that the file lacks are right.
+func TestRead_EpochsThatAFullDiskDidNotTake(t *testing.T) {
+	m := newMem(5)
+	o := testOptions(m)
+	l, err := log.Create(o)
+	must(t, err)
+	var entries []journal.Entry
+	for epoch := range kafka.LeaderEpoch(2) {
+		l.AssignEpoch(epoch)
+		for range 3 {
+			data := batchOf(l.End(), epoch, 1, 500, 1000, nil)
+			span, err := l.Append(data, headersOf(data), 1000)
+			must(t, err)
+			if epoch > 0 {
+				entries = append(entries, dataEntry(span, data))
+			}
+		}
+		if epoch == 0 {
+			_, err = l.Checkpoint()
+			must(t, err)
+		}
+	}
+	m = m.Kill()
+	o.FS = m
+	heal := m.Inject(vfs.Fault{Op: vfs.OpCreate | vfs.OpWrite, Path: "leader-epoch-checkpoint*", Err: syscall.ENOSPC})
+	l, _, err = log.Open(o, log.Replay{Entries: entries})
+	must(t, err)
+	must(t, tryRead(l))
+	heal()
+	m = m.Kill()
+	o.FS = m
+	l, report, err := log.Open(o, log.Replay{})
+	must(t, err)
+	if report.End != 6 || report.RecoveryPoint != 6 {
+		t.Fatalf("%+v", report)
+	}
+	if err := tryRead(l); err != nil {
+		t.Error(err)
+	}
+	if epoch, end := l.EpochEnd(0); epoch != 0 || end != 3 {
+		t.Errorf("EpochEnd(0) = %d, %d", epoch, end)
 	}
 }
