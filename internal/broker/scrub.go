@@ -83,8 +83,7 @@ func (s *scrub) step(maxBytes int64) int64 {
 	case bad:
 		s.b.noteCorrupt(p, rot)
 	case err != nil:
-		s.b.o.Log.Warn("cannot compare a partition with its checksums; the next pass tries again", "topic", p.Topic(), "partition", p.ID().Partition, "error", err)
-		s.leave()
+		s.b.o.Log.Warn("cannot compare a segment with its checksums; the next pass tries again", "topic", p.Topic(), "partition", p.ID().Partition, "error", err)
 	case read == 0:
 		s.leave()
 	}

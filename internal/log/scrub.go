@@ -13,7 +13,7 @@ type ScrubPlace struct {
 // their sidecars, and returns where to go on and how many bytes it has read; 0
 // bytes without an error mean that there is nothing left. What it reads may come
 // from the page cache. *CorruptionError: rot was found; nothing is read from that
-// segment any more, and the next one is where to go on. A paced caller calls it.
+// segment any more. After any error the next segment is where to go on. A paced caller calls it.
 func (l *Log) Scrub(from ScrubPlace, maxBytes int64) (next ScrubPlace, read int64, err error) {
 	for read < maxBytes {
 		s := l.beginScrub(&from)

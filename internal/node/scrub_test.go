@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/vfs"
 )
 
 // TestScrub_ReportsRotInAClosedSegment: a bit flips on the disk in a segment that
@@ -86,4 +88,32 @@ func TestScrub_StandsBackUnderLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestScrub_GoesOnBehindWhatCannotBeRead: a segment that the disk does not give
+// back does not keep the scrub from the ones after it.
+func TestScrub_GoesOnBehindWhatCannotBeRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, 1, "admin.listen", adminAddress, "scrub.interval.ms", "60000")
+		r.mustStart()
+		defer func() { _ = r.stop() }()
+		c := r.client()
+		defer c.Close()
+		r.createTopic(c, "t", 1, "segment.bytes", "1048576")
+		for range 12 {
+			if err := produceOne(c, "t", string(make([]byte, 300<<10))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-time.After(time.Minute)
+		name := func(base int) string { return path.Join(dataDir, "t-0", fmt.Sprintf("%020d.log", base)) }
+		r.ground.Disk.Inject(vfs.Fault{Op: vfs.OpRead, Path: name(0)})
+		if err := r.ground.Disk.FlipBit(name(6), 500<<10); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(5 * time.Minute)
+		if n := r.metrics()["holdfast_corrupt_segments"]; n != 1 {
+			t.Errorf("%v corrupt segments", n)
+		}
+	})
 }
