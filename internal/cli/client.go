@@ -225,9 +225,14 @@ func (a *app) admin(ctx context.Context) (*kadm.Client, clientConfig, error) {
 
 // ask runs f with a connected admin client, a bound on time, and Ctrl-C.
 func (a *app) ask(cmd *cobra.Command, f func(ctx context.Context, adm *kadm.Client) error) error {
+	return a.askFor(cmd, 0, f)
+}
+
+// askFor is ask for a command that looks on for a while by itself.
+func (a *app) askFor(cmd *cobra.Command, looks time.Duration, f func(ctx context.Context, adm *kadm.Client) error) error {
 	ctx, cancel := a.interruptible(cmd.Context())
 	defer cancel()
-	ctx, stop := context.WithTimeout(ctx, answerMax)
+	ctx, stop := context.WithTimeout(ctx, looks+answerMax)
 	defer stop()
 	adm, c, err := a.admin(ctx)
 	if err != nil {

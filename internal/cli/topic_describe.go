@@ -58,7 +58,10 @@ func (a *app) topicDescribeCommand() *cobra.Command {
 		Long:    "Show partitions, offsets and settings of topics: acks.policy, durability and\nmin.insync.replicas always, others where they differ from the default.",
 		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --rate 2s --admin 127.0.0.1:9644\n  holdfast topic describe orders --all-configs -O yaml",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
-			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, o) })
+			if o.over < 0 {
+				return usagef("--rate %s: want a time to look on, such as 2s", o.over)
+			}
+			return a.askFor(cmd, o.over, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, o) })
 		})}
 	cmd.Flags().BoolVarP(&o.all, "all-configs", "a", false, "every setting, defaults too")
 	cmd.Flags().DurationVar(&o.over, "rate", 0, "measure the write rate over this long, for example 2s; 0 does not")

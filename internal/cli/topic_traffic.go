@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -125,16 +127,27 @@ func (a *app) weakAcks(ctx context.Context, admin string, list []describedTopic)
 
 const metricsMax = 64 << 20
 
-func scrapeWeakAcks(ctx context.Context, admin string) (map[string]weakRequests, error) {
+// metricsURL is where a broker's metrics are: its admin listener may be named as
+// HOST:PORT, as a URL, or as the URL of the metrics that a starting broker prints.
+func metricsURL(admin string) string {
 	if !strings.Contains(admin, "://") {
 		admin = "http://" + admin
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(admin, "/")+"/metrics", nil)
+	return strings.TrimSuffix(strings.TrimSuffix(admin, "/"), "/metrics") + "/metrics"
+}
+
+func scrapeWeakAcks(ctx context.Context, admin string) (map[string]weakRequests, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, metricsURL(admin), nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--admin %s: want HOST:PORT", admin)
 	}
 	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("%s: connection refused; is that the broker's admin listener (--admin-listen)?", req.URL.Host)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return nil, fmt.Errorf("%s does not speak HTTP; is that the broker's admin listener (--admin-listen)?", req.URL.Host)
+	case err != nil:
 		return nil, err
 	}
 	defer resp.Body.Close()

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"holdfast/internal/clock"
+)
+
+// A command that looks on for a minute (topic describe --rate 1m) has its whole
+// time for the answers on top of that.
+func TestAskFor_LookingOnTakesNothingFromTheAnswers(t *testing.T) {
+	c, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	a := &app{Program: Program{Streams: Streams{Clock: clock.Real{}}}, brokers: c.ListenAddrs()}
+	cmd := &cobra.Command{}
+	cmd.SetContext(t.Context())
+	for _, looks := range []time.Duration{0, time.Minute} {
+		began := time.Now()
+		err := a.askFor(cmd, looks, func(ctx context.Context, _ *kadm.Client) error {
+			if until, ok := ctx.Deadline(); !ok || until.Sub(began) < looks+answerMax {
+				t.Errorf("looking on for %s ends after %s", looks, until.Sub(began))
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMetricsURL(t *testing.T) {
+	for _, admin := range []string{"h:1", "http://h:1", "http://h:1/", "http://h:1/metrics", "http://h:1/metrics/", "h:1/metrics"} {
+		if got := metricsURL(admin); strings.TrimSuffix(got, "/") != "http://h:1/metrics" {
+			t.Errorf("%s: %s", admin, got)
+		}
+	}
+}
