@@ -307,7 +307,8 @@ type groupResult struct {
 	Group     string `json:"group"`
 	Topic     string `json:"topic,omitempty"`
 	Partition *int32 `json:"partition,omitempty"`
-	Result    string `json:"result"`
+	Result    string `json:"result"` // deleted, would-delete, failed
+	Detail    string `json:"detail,omitempty"`
 	Error     string `json:"error,omitempty"`
 }
 
@@ -321,7 +322,11 @@ func (a *app) groupResults(list []groupResult, firstErr error) error {
 			if r.Error != "" {
 				continue
 			}
-			if _, err := fmt.Fprintf(a.Streams.Out, "%s: %s\n", clean(r.where()), r.Result); err != nil {
+			text := clean(r.where()) + ": " + r.Result
+			if r.Detail != "" {
+				text += " (" + r.Detail + ")"
+			}
+			if _, err := fmt.Fprintln(a.Streams.Out, text); err != nil {
 				return err
 			}
 		}
@@ -377,7 +382,7 @@ func (a *app) deleteGroups(ctx context.Context, adm *kadm.Client, names []string
 		return a.groupResults(plan, nil)
 	}
 	for _, r := range plan {
-		a.talk("%s: %s", clean(r.Group), r.Result)
+		a.talk("%s: %s", clean(r.Group), r.Detail)
 	}
 	if err := a.confirm(yes, fmt.Sprintf("Deleting %d group(s) with %d committed offset(s) cannot be undone.", len(names), offsets)); err != nil {
 		return err
@@ -417,24 +422,32 @@ func groupPlan(ctx context.Context, adm *kadm.Client, names []string) (plan []gr
 			return nil, 0, fmt.Errorf("group %s: %w", name, kerr.GroupIDNotFound)
 		}
 		offsets += n
-		plan = append(plan, groupResult{Group: name, Result: fmt.Sprintf("would-delete (%s, %d members, %d committed offsets)", strings.ToLower(g.State), len(g.Members), n)})
+		plan = append(plan, groupResult{Group: name, Result: "would-delete", Detail: fmt.Sprintf("%s, %d members, %d committed offsets", strings.ToLower(g.State), len(g.Members), n)})
 	}
 	return plan, offsets, nil
 }
 
 func (a *app) groupOffsetDeleteCommand() *cobra.Command {
 	var topics []string
-	var yes bool
+	var yes, dryRun bool
 	cmd := &cobra.Command{Use: "offset-delete GROUP --topic TOPIC", Short: "Delete what a group committed for topics", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroups,
 		Long:    "Delete what a group committed for topics: the group then begins there as if it had\nnever read them. A topic that members of the group read is refused by the broker.",
-		Example: "  holdfast group offset-delete billing --topic orders --yes",
+		Example: "  holdfast group offset-delete billing --topic orders --dry-run\n  holdfast group offset-delete billing --topic orders --yes",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return a.askAfter(cmd, func(ctx context.Context, adm *kadm.Client) error {
-				return a.deleteOffsets(ctx, adm, args[0], topics, yes)
+				plan, err := offsetPlan(ctx, adm, args[0], topics)
+				switch {
+				case err != nil:
+					return err
+				case dryRun:
+					return a.groupResults(plan, nil)
+				}
+				return a.deleteOffsets(ctx, adm, plan, yes)
 			})
 		})}
 	cmd.Flags().StringSliceVarP(&topics, "topic", "t", nil, "the topics; may be repeated")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be lost, and delete nothing")
 	_ = cmd.MarkFlagRequired("topic")
 	_ = cmd.RegisterFlagCompletionFunc("topic", a.completeTopics)
 	a.outputFlag(cmd)
@@ -442,40 +455,44 @@ func (a *app) groupOffsetDeleteCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) deleteOffsets(ctx context.Context, adm *kadm.Client, group string, topics []string, yes bool) error {
+// offsetPlan is what offset-delete takes: what the group has committed.
+func offsetPlan(ctx context.Context, adm *kadm.Client, group string, topics []string) ([]groupResult, error) {
 	committed, err := adm.FetchOffsetsForTopics(ctx, group, topics...)
 	if err != nil {
-		return fmt.Errorf("group %s: %w", group, err)
+		return nil, fmt.Errorf("group %s: %w", group, err)
 	}
-	set := kadm.TopicsSet{}
-	n := 0
+	var plan []groupResult
 	for _, p := range committed.Sorted() {
 		if p.At >= 0 {
-			set.Add(p.Topic, p.Partition)
-			n++
+			plan = append(plan, groupResult{Group: group, Topic: p.Topic, Partition: &p.Partition, Result: "would-delete", Detail: fmt.Sprintf("committed %d", p.At)})
 		}
 	}
-	if n == 0 {
-		return fmt.Errorf("group %s has committed nothing for %s", group, strings.Join(topics, ", "))
+	if len(plan) == 0 {
+		return nil, fmt.Errorf("group %s has committed nothing for %s", group, strings.Join(topics, ", "))
 	}
-	if err := a.confirm(yes, fmt.Sprintf("Deleting %d committed offset(s) of group %s cannot be undone.", n, group)); err != nil {
+	return plan, nil
+}
+
+func (a *app) deleteOffsets(ctx context.Context, adm *kadm.Client, plan []groupResult, yes bool) error {
+	group := plan[0].Group
+	set := kadm.TopicsSet{}
+	for _, r := range plan {
+		set.Add(r.Topic, *r.Partition)
+	}
+	if err := a.confirm(yes, fmt.Sprintf("Deleting %d committed offset(s) of group %s cannot be undone.", len(plan), group)); err != nil {
 		return err
 	}
 	resp, err := adm.DeleteOffsets(ctx, group, set)
 	if err != nil {
 		return err
 	}
-	var list []groupResult
 	var firstErr error
-	for _, p := range committed.Sorted() {
-		if p.At < 0 {
-			continue
-		}
-		r := groupResult{Group: group, Topic: p.Topic, Partition: &p.Partition, Result: "deleted"}
-		if err, _ := resp.Lookup(p.Topic, p.Partition); err != nil {
+	for i := range plan {
+		r := &plan[i]
+		r.Result, r.Detail = "deleted", ""
+		if err, _ := resp.Lookup(r.Topic, *r.Partition); err != nil {
 			r.Result, r.Error, firstErr = "failed", err.Error(), cmpOr(firstErr, err)
 		}
-		list = append(list, r)
 	}
-	return a.groupResults(list, firstErr)
+	return a.groupResults(plan, firstErr)
 }

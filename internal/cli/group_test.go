@@ -125,12 +125,16 @@ func TestGroup_LifeOfOne(t *testing.T) {
 	hf(t, "", b("group", "list", "-O", "wide")...).want(t, 0, "Empty", "consumer")
 	seekAll(t, b)
 	hf(t, "", b("group", "offset-delete", "g1", "-t", "t")...).want(t, 2, "--yes")
-	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 0, "g1 t/0: deleted")
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--dry-run")...).want(t, 0, "g1 t/0: would-delete (committed 7)\n")
+	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 0, "g1 t/0: deleted\n")
 	hf(t, "", b("group", "offset-delete", "g1", "-t", "t", "--yes")...).want(t, 1, "has committed nothing")
 	hf(t, "", b("group", "seek", "g1", "--to", "end", "-t", "t", "--execute")...).want(t, 0, "moved")
-	hf(t, "", b("group", "delete", "g1", "--dry-run")...).want(t, 0, "2 committed offsets")
+	hf(t, "", b("group", "delete", "g1", "--dry-run")...).want(t, 0, "g1: would-delete (empty, 0 members, 2 committed offsets)")
+	hf(t, "", b("group", "delete", "g1", "--dry-run", "-O", "json")...).want(t, 0, `"result": "would-delete"`, `"detail": "empty, 0 members, 2 committed offsets"`)
 	hf(t, "", b("group", "delete", "g1")...).want(t, 2, "cannot be undone")
-	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 0, "g1: deleted")
+	if r := hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 0, "g1: deleted"); strings.Contains(r.err, "would") {
+		t.Errorf("a deletion says what it would do: %s", r.err)
+	}
 	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 1, "GROUP_ID_NOT_FOUND")
 }
 
