@@ -143,6 +143,15 @@ func listMarks(ctx context.Context, adm *kadm.Client, topics []string) (marks, e
 	return marks{starts, ends}, err
 }
 
+// inPartition says where an error was met. Of a topic that does not exist the
+// client lists a partition -1.
+func inPartition(topic string, number int32, err error) error {
+	if number < 0 {
+		return fmt.Errorf("topic %s: %w", topic, err)
+	}
+	return fmt.Errorf("topic %s partition %d: %w", topic, number, err)
+}
+
 // resolve finds the point in every partition of the topics.
 func (m marks) resolve(ctx context.Context, adm *kadm.Client, p point, topics []string) (map[string]map[int32]int64, error) {
 	var instants kadm.ListedOffsets
@@ -159,7 +168,7 @@ func (m marks) resolve(ctx context.Context, adm *kadm.Client, p point, topics []
 			start, _ := m.starts.Lookup(topic, number)
 			instant, _ := instants.Lookup(topic, number)
 			if err := cmpOr(end.Err, cmpOr(start.Err, instant.Err)); err != nil {
-				return nil, fmt.Errorf("topic %s partition %d: %w", topic, number, err)
+				return nil, inPartition(topic, number, err)
 			}
 			at := start.Offset
 			switch p.kind {

@@ -95,7 +95,8 @@ type seekRow struct {
 }
 
 func (a *app) seekGroup(ctx context.Context, adm *kadm.Client, group string, o groupSeek) error {
-	if err := refuseMembers(ctx, adm, group); err != nil {
+	known, err := refuseMembers(ctx, adm, group)
+	if err != nil {
 		return err
 	}
 	committed, err := adm.FetchOffsets(ctx, group)
@@ -106,8 +107,14 @@ func (a *app) seekGroup(ctx context.Context, adm *kadm.Client, group string, o g
 	if err != nil {
 		return err
 	}
-	if len(rows) == 0 {
+	known = known || len(committed) > 0
+	switch {
+	case len(rows) == 0 && known:
 		return withFix(fmt.Errorf("group %s: there is nothing to move", group), "The group has committed nothing that fits; --topic names topics to move it in all the same.")
+	case len(rows) == 0:
+		return withFix(fmt.Errorf("there is no group %s, and so nothing to move", group), "`holdfast group list` shows what exists; --topic names topics to make the group with.")
+	case !known && !o.execute && !o.yes:
+		a.talk("there is no group %s yet: --execute makes it; `holdfast group list` shows what exists", group)
 	}
 	var firstErr error
 	if o.execute || o.yes {
@@ -132,21 +139,22 @@ func (a *app) seekGroup(ctx context.Context, adm *kadm.Client, group string, o g
 }
 
 // refuseMembers fails for a group that consumers are in: they would overwrite
-// what is moved under them.
-func refuseMembers(ctx context.Context, adm *kadm.Client, group string) error {
+// what is moved under them. It also tells whether the broker knows the group, which
+// some answer with the state Dead for a group that never was.
+func refuseMembers(ctx context.Context, adm *kadm.Client, group string) (known bool, err error) {
 	groups, err := adm.DescribeGroups(ctx, group)
 	if err != nil {
-		return err
+		return false, err
 	}
 	g := groups[group]
 	if errors.Is(g.Err, kerr.GroupIDNotFound) {
-		return nil
+		return false, nil
 	}
 	if g.Err != nil {
-		return fmt.Errorf("group %s: %w", group, g.Err)
+		return false, fmt.Errorf("group %s: %w", group, g.Err)
 	}
 	if g.State == "Empty" || g.State == "Dead" || g.State == "" {
-		return nil
+		return g.State == "Empty", nil
 	}
 	clients := map[string]bool{}
 	for _, m := range g.Members {
@@ -157,7 +165,7 @@ func refuseMembers(ctx context.Context, adm *kadm.Client, group string) error {
 	if len(who) > shown {
 		who = append(who[:shown], "...")
 	}
-	return withFix(fmt.Errorf("group %s is %s with %d member(s): %s", group, g.State, len(g.Members), strings.Join(who, ", ")),
+	return true, withFix(fmt.Errorf("group %s is %s with %d member(s): %s", group, g.State, len(g.Members), strings.Join(who, ", ")),
 		"Stop its consumers first; a consumer that was killed leaves the group after its session timeout. `holdfast group describe %s` shows them.", group)
 }
 
@@ -184,7 +192,7 @@ func (a *app) seekPlan(ctx context.Context, adm *kadm.Client, group string, o gr
 			start, ok := all.starts.Lookup(topic, number)
 			end, ok2 := all.ends.Lookup(topic, number)
 			if err := cmpOr(start.Err, end.Err); err != nil || !ok || !ok2 {
-				return nil, fmt.Errorf("topic %s partition %d: %w", topic, number, cmpOr(err, kerr.UnknownTopicOrPartition))
+				return nil, inPartition(topic, number, cmpOr(err, kerr.UnknownTopicOrPartition))
 			}
 			r := seekRow{Group: group, Topic: topic, Partition: number, From: -1, To: min(max(wanted[topic][number], start.Offset), end.Offset), Result: "would-seek"}
 			if c, ok := committed.Lookup(topic, number); ok && c.Err == nil {
@@ -220,7 +228,9 @@ func (a *app) seekTargets(ctx context.Context, adm *kadm.Client, o groupSeek, co
 		if err != nil {
 			return nil, fmt.Errorf("group %s: %w", o.toGroup, err)
 		}
-		found = committedOf(other, 0)
+		if found = committedOf(other, 0); len(found) == 0 {
+			return nil, withFix(fmt.Errorf("--to-group %s: that group has committed nothing", o.toGroup), "`holdfast group list` shows what exists.")
+		}
 	case o.to == "":
 		found = committedOf(committed, o.shift)
 	default:

@@ -178,7 +178,14 @@ func seekAll(t *testing.T, b func(...string) []string) {
 	hf(t, "", b("group", "describe", "other", "-O", "json")...).want(t, 0, `"committed": 7`)
 	hf(t, "t,0\n", b("group", "seek", "g1", "--from-file", "-")...).want(t, 2, "line 1")
 	hf(t, "", b("group", "seek", "g1")...).want(t, 2, "at least one of the flags")
-	hf(t, "", b("group", "seek", "nobody", "--to", "start")...).want(t, 1, "nothing to move", "--topic")
+	hf(t, "", b("group", "seek", "nobody", "--to", "start")...).want(t, 1, "there is no group nobody", "group list", "--topic")
+	hf(t, "", b("group", "seek", "g1", "--to", "start", "-p", "9")...).want(t, 1, "group g1: there is nothing to move")
+	hf(t, "", b("group", "seek", "g1", "--to-group", "nobody")...).want(t, 1, "--to-group nobody: that group has committed nothing")
+	hf(t, "", b("group", "seek", "g1", "--to", "start", "-t", "gone")...).want(t, 1, "topic gone: UNKNOWN_TOPIC")
+	hf(t, "", b("group", "seek", "nobody", "--to", "start", "-t", "t")...).want(t, 0, "would-seek", "there is no group nobody yet: --execute makes it")
+	if r := hf(t, "", b("group", "seek", "g1", "--to", "start", "-t", "t")...).want(t, 0, "would-seek"); strings.Contains(r.err, "no group") {
+		t.Errorf("%s", r.err)
+	}
 	hf(t, "", b("group", "seek", "g1", "--to", "1:2")...).want(t, 2, "want one place")
 }
 

@@ -366,7 +366,7 @@ func (a *app) trimTopic(ctx context.Context, adm *kadm.Client, topic string, o t
 	for _, t := range targets {
 		start, ok := starts.Lookup(topic, t.Partition)
 		if err := cmpOr(t.Err, start.Err); err != nil {
-			return fmt.Errorf("topic %s partition %d: %w", topic, t.Partition, err)
+			return inPartition(topic, t.Partition, err)
 		}
 		if !ok || t.Offset <= start.Offset {
 			plan = append(plan, topicResult{Topic: topic, Partition: &t.Partition, Result: "nothing-to-do", Detail: fmt.Sprintf("begins at %d already", start.Offset)})
