@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) apiCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "api", Aliases: []string{"api-versions"}, Short: "Show which requests the broker takes, in which versions", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "api", Aliases: []string{"api-versions"}, Short: "Show which requests the broker takes, in which versions", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Long: `Show which requests of Kafka's protocol each broker takes, in which versions, beside
 the highest version that this program speaks. USED is the version that the two use
 with each other; "-" where they have none in common.`,

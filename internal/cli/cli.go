@@ -148,6 +148,24 @@ func parent(use, short string, aliases []string, children ...*cobra.Command) *co
 
 func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 
+// noMost is the most words of a command that takes any number of them.
+const noMost = -1
+
+// words makes a command take so many arguments, and say how it is called where
+// it gets fewer or more.
+func words(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		want := cmd.CommandPath() + strings.TrimPrefix(cmd.Use, cmd.Name())
+		switch {
+		case len(args) < least:
+			return fmt.Errorf("something is missing: want `%s`", want)
+		case most != noMost && len(args) > most:
+			return fmt.Errorf("%q is one word too many: want `%s`", args[most], want)
+		}
+		return nil
+	}
+}
+
 // noSuchCommand refuses words that are no command of cmd.
 func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

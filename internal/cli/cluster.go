@@ -9,7 +9,7 @@ import (
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	info := &cobra.Command{Use: "info", Short: "Show the cluster's id and brokers", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	info := &cobra.Command{Use: "info", Short: "Show the cluster's id and brokers", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast cluster info\n  holdfast cluster info -b broker-1:9092 -O json",
 		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.ask(cmd, a.clusterInfo) })}
 	a.outputFlag(info)

@@ -16,12 +16,12 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	check := &cobra.Command{Use: "check FILE", Short: "Say what of a server.properties is accepted, ignored, unknown or unsafe", Args: cobra.ExactArgs(1),
+	check := &cobra.Command{Use: "check FILE", Short: "Say what of a server.properties is accepted, ignored, unknown or unsafe", Args: words(1, 1),
 		Long:    "Judge every setting of a server.properties (- is stdin). Unsafe settings are\nnamed with what they cost. The status is 10 where a setting is unsafe or would\nkeep the broker from starting.",
 		Example: "  holdfast config check /etc/kafka/server.properties\n  holdfast config check server.properties -O json",
 		RunE:    run(func(_ *cobra.Command, args []string) error { return a.checkConfig(args[0]) })}
 	a.outputFlag(check)
-	keys := &cobra.Command{Use: "keys", Short: "List every setting with its default and meaning", Example: "  holdfast config keys\n  holdfast config keys --topic -O json", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions}
+	keys := &cobra.Command{Use: "keys", Short: "List every setting with its default and meaning", Example: "  holdfast config keys\n  holdfast config keys --topic -O json", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions}
 	var topic bool
 	keys.Flags().BoolVar(&topic, "topic", false, "topic settings instead of broker settings")
 	keys.RunE = run(func(*cobra.Command, []string) error { return a.listKeys(topic) })

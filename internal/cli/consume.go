@@ -58,7 +58,7 @@ const consumeExample = `  holdfast consume orders                          every
 func (a *app) consumeCommand() *cobra.Command {
 	var o consumeOptions
 	cmd := &cobra.Command{Use: "consume TOPIC...", Aliases: []string{"c"}, Short: "Read records of topics", Long: consumeLong, Example: consumeExample,
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := a.interruptible(cmd.Context())
 			defer cancel()

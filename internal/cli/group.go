@@ -28,7 +28,7 @@ type listedGroup struct {
 
 func (a *app) groupListCommand() *cobra.Command {
 	var states []string
-	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List consumer groups", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List consumer groups", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast group list\n  holdfast group list --states Stable,Empty -O json",
 		RunE: run(func(cmd *cobra.Command, _ []string) error {
 			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.listGroups(ctx, adm, states) })
@@ -115,7 +115,7 @@ expired unread.`
 
 func (a *app) groupDescribeCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "describe GROUP...", Aliases: []string{"desc", "info"}, Short: "Show members, offsets and lag of consumer groups", Long: groupDescribeLong,
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeGroups,
+		Args: words(1, noMost), ValidArgsFunction: a.completeGroups,
 		Example: "  holdfast group describe billing\n  holdfast group describe billing -O json | jq '.[0].lag'",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeGroups(ctx, adm, args) })
@@ -360,7 +360,7 @@ func (r groupResult) where() string {
 func (a *app) groupDeleteCommand() *cobra.Command {
 	var yes, dryRun bool
 	cmd := &cobra.Command{Use: "delete GROUP...", Aliases: []string{"rm"}, Short: "Delete consumer groups and their offsets for ever",
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeGroups,
+		Args: words(1, noMost), ValidArgsFunction: a.completeGroups,
 		Long:    "Delete consumer groups with everything they committed. A group that has members\nis refused by the broker: stop its consumers first.",
 		Example: "  holdfast group delete billing --dry-run\n  holdfast group delete billing --yes",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
@@ -430,7 +430,7 @@ func groupPlan(ctx context.Context, adm *kadm.Client, names []string) (plan []gr
 func (a *app) groupOffsetDeleteCommand() *cobra.Command {
 	var topics []string
 	var yes, dryRun bool
-	cmd := &cobra.Command{Use: "offset-delete GROUP --topic TOPIC", Short: "Delete what a group committed for topics", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroups,
+	cmd := &cobra.Command{Use: "offset-delete GROUP --topic TOPIC", Short: "Delete what a group committed for topics", Args: words(1, 1), ValidArgsFunction: a.completeGroups,
 		Long:    "Delete what a group committed for topics: the group then begins there as if it had\nnever read them. A topic that members of the group read is refused by the broker.",
 		Example: "  holdfast group offset-delete billing --topic orders --dry-run\n  holdfast group offset-delete billing --topic orders --yes",
 		RunE: run(func(cmd *cobra.Command, args []string) error {

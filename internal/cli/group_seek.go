@@ -54,8 +54,11 @@ const groupSeekExample = `  holdfast group seek billing --to @-24h              
 func (a *app) groupSeekCommand() *cobra.Command {
 	var o groupSeek
 	cmd := &cobra.Command{Use: "seek GROUP", Aliases: []string{"reset-offsets"}, Short: "Move a consumer group's offsets; shows the plan unless --execute", Long: groupSeekLong, Example: groupSeekExample,
-		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeGroups,
+		Args: words(1, 1), ValidArgsFunction: a.completeGroups,
 		RunE: run(func(cmd *cobra.Command, args []string) error {
+			if f := cmd.Flags(); !f.Changed("to") && !f.Changed("shift") && !f.Changed("from-file") && !f.Changed("to-group") {
+				return usagef("where to? say --to, --shift, --from-file or --to-group")
+			}
 			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.seekGroup(ctx, adm, args[0], o) })
 		})}
 	f := cmd.Flags()
@@ -70,7 +73,6 @@ func (a *app) groupSeekCommand() *cobra.Command {
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan only, which is the default")
 	f.BoolVar(&o.export, "export", false, "print the plan as TOPIC,PARTITION,OFFSET lines")
 	cmd.MarkFlagsMutuallyExclusive("to", "shift", "from-file", "to-group")
-	cmd.MarkFlagsOneRequired("to", "shift", "from-file", "to-group")
 	cmd.MarkFlagsMutuallyExclusive("execute", "dry-run")
 	cmd.MarkFlagsMutuallyExclusive("yes", "dry-run")
 	_ = cmd.RegisterFlagCompletionFunc("to", cobra.FixedCompletions([]string{"start", "end", "@-1h", "@-24h"}, cobra.ShellCompDirectiveNoFileComp))

@@ -177,7 +177,7 @@ func seekAll(t *testing.T, b func(...string) []string) {
 	hf(t, "", b("group", "seek", "other", "--to-group", "g1", "--execute")...).want(t, 0, "moved")
 	hf(t, "", b("group", "describe", "other", "-O", "json")...).want(t, 0, `"committed": 7`)
 	hf(t, "t,0\n", b("group", "seek", "g1", "--from-file", "-")...).want(t, 2, "line 1")
-	hf(t, "", b("group", "seek", "g1")...).want(t, 2, "at least one of the flags")
+	hf(t, "", b("group", "seek", "g1")...).want(t, 2, "where to? say --to, --shift")
 	hf(t, "", b("group", "seek", "nobody", "--to", "start")...).want(t, 1, "there is no group nobody", "group list", "--topic")
 	hf(t, "", b("group", "seek", "g1", "--to", "start", "-p", "9")...).want(t, 1, "group g1: there is nothing to move")
 	hf(t, "", b("group", "seek", "g1", "--to-group", "nobody")...).want(t, 1, "--to-group nobody: that group has committed nothing")

@@ -16,7 +16,7 @@ import (
 
 func (a *app) logCommand() *cobra.Command {
 	var running bool
-	check := &cobra.Command{Use: "check FILE|DIR...", Short: "Verify segments, indexes and checksums of a stopped broker", Args: cobra.MinimumNArgs(1),
+	check := &cobra.Command{Use: "check FILE|DIR...", Short: "Verify segments, indexes and checksums of a stopped broker", Args: words(1, noMost),
 		Long: `Verify what is stored: checksums of all batches, offsets, indexes, sidecars,
 producer tables. Nothing is changed. DIR is a data directory or that of one
 partition; FILE is one .log file. Stop the broker first: it writes while it runs.
@@ -29,7 +29,7 @@ The status is 10 where stored bytes are wrong or missing.`,
 	check.Flags().BoolVar(&running, "while-running", false, "check although a broker has the directory; what it is writing may look torn")
 	a.outputFlag(check)
 	var o dumpOptions
-	dump := &cobra.Command{Use: "dump FILE|DIR...", Short: "Print the batches of segments", Args: cobra.MinimumNArgs(1),
+	dump := &cobra.Command{Use: "dump FILE|DIR...", Short: "Print the batches of segments", Args: words(1, noMost),
 		Example: "  holdfast log dump orders-0/00000000000000000000.log\n  holdfast log dump orders-0 --records -O jsonl | jq .value",
 		RunE:    run(func(_ *cobra.Command, args []string) error { return a.dumpLogs(args, o) })}
 	f := dump.Flags()

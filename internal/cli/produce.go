@@ -66,9 +66,9 @@ func (a *app) produceCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "produce TOPIC", Aliases: []string{"p"}, Short: "Write records from stdin to a topic", Long: produceLong, Example: produceExample,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.resume != "" {
-				return cobra.MaximumNArgs(1)(cmd, args)
+				return words(0, 1)(cmd, args)
 			}
-			return cobra.ExactArgs(1)(cmd, args)
+			return words(1, 1)(cmd, args)
 		},
 		ValidArgsFunction: a.completeTopics,
 		RunE: run(func(cmd *cobra.Command, args []string) error {

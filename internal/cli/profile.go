@@ -144,7 +144,7 @@ func unknownProfile(name string) error {
 func (a *app) profileCreateCommand() *cobra.Command {
 	var p profile
 	var force bool
-	cmd := &cobra.Command{Use: "create NAME", Short: "Make a profile, and use it", Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "create NAME", Short: "Make a profile, and use it", Args: words(1, 1), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast profile create local -b 127.0.0.1:9092\n  holdfast profile create prod -b broker-1:9092,broker-2:9092 -X client.id=ops",
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			all, err := a.loadProfiles()
@@ -179,7 +179,7 @@ func (a *app) profileCreateCommand() *cobra.Command {
 }
 
 func (a *app) profileUseCommand() *cobra.Command {
-	return &cobra.Command{Use: "use NAME", Short: "Choose the profile that holds from now on", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeProfiles,
+	return &cobra.Command{Use: "use NAME", Short: "Choose the profile that holds from now on", Args: words(1, 1), ValidArgsFunction: a.completeProfiles,
 		Example: "  holdfast profile use prod",
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			all, err := a.loadProfiles()
@@ -205,7 +205,7 @@ type listedProfile struct {
 }
 
 func (a *app) profileListCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the profiles", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "list", Aliases: []string{"ls"}, Short: "List the profiles", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast profile list\n  holdfast profile list -O json",
 		RunE: run(func(*cobra.Command, []string) error {
 			all, err := a.loadProfiles()
@@ -235,7 +235,7 @@ func (a *app) profileListCommand() *cobra.Command {
 }
 
 func (a *app) profileShowCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "show [NAME]", Aliases: []string{"print", "current"}, Short: "Show a profile; without a name, the one that holds", Args: cobra.MaximumNArgs(1), ValidArgsFunction: a.completeProfiles,
+	cmd := &cobra.Command{Use: "show [NAME]", Aliases: []string{"print", "current"}, Short: "Show a profile; without a name, the one that holds", Args: words(0, 1), ValidArgsFunction: a.completeProfiles,
 		Example: "  holdfast profile show\n  holdfast profile show prod -O json",
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
@@ -258,7 +258,7 @@ func (a *app) profileShowCommand() *cobra.Command {
 }
 
 func (a *app) profileDeleteCommand() *cobra.Command {
-	return &cobra.Command{Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a profile", Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeProfiles,
+	return &cobra.Command{Use: "delete NAME", Aliases: []string{"rm"}, Short: "Delete a profile", Args: words(1, 1), ValidArgsFunction: a.completeProfiles,
 		Example: "  holdfast profile delete prod",
 		RunE: run(func(_ *cobra.Command, args []string) error {
 			all, err := a.loadProfiles()

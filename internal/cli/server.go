@@ -65,7 +65,7 @@ log.segment.bytes), which outranks the file. Identity on disk outranks them all.
 
 func (a *app) serverCommand() *cobra.Command {
 	var o serverOptions
-	cmd := &cobra.Command{Use: "server", Short: "Run a broker, for scripts and services", Long: serverLong, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "server", Short: "Run a broker, for scripts and services", Long: serverLong, Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast server --data-dir /var/lib/holdfast --listeners PLAINTEXT://0.0.0.0:9092\n  holdfast server --config server.properties --set log.retention.hours=24",
 		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
 	o.flags(cmd)
@@ -81,7 +81,7 @@ being when a client asks for it (--set auto.create.topics.enable=false).`
 
 func (a *app) devCommand() *cobra.Command {
 	o := serverOptions{dev: true}
-	cmd := &cobra.Command{Use: "dev", Short: "Run a durable broker on this machine, nothing to configure", Long: devLong, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "dev", Short: "Run a durable broker on this machine, nothing to configure", Long: devLong, Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast dev\n  holdfast dev --listeners PLAINTEXT://127.0.0.1:19092",
 		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
 	o.flags(cmd)

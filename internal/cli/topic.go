@@ -141,7 +141,7 @@ type topicCreate struct {
 
 func (a *app) topicCreateCommand() *cobra.Command {
 	var o topicCreate
-	cmd := &cobra.Command{Use: "create NAME...", Short: "Create topics", Args: cobra.MinimumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "create NAME...", Short: "Create topics", Args: words(1, noMost), ValidArgsFunction: cobra.NoFileCompletions,
 		Example: "  holdfast topic create orders -p 6\n  holdfast topic create audit -p 1 -c retention.ms=-1 -c acks.policy=reject\n  holdfast topic create orders --if-not-exists",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.createTopics(ctx, adm, args, o) })

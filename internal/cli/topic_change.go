@@ -23,7 +23,7 @@ type topicAlter struct {
 func (a *app) topicAlterCommand() *cobra.Command {
 	var o topicAlter
 	cmd := &cobra.Command{Use: "alter NAME...", Aliases: []string{"alter-config"}, Short: "Change settings of topics, or add partitions",
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
 		Example: "  holdfast topic alter orders --set retention.ms=86400000\n  holdfast topic alter orders --delete retention.ms\n  holdfast topic alter orders -p 12 --dry-run",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			changes, err := o.changes()
@@ -188,7 +188,7 @@ func (s settingsOf) change(changes []kadm.AlterConfig, partitions int) string {
 func (a *app) topicAddPartitionsCommand() *cobra.Command {
 	var o topicAlter
 	var more int
-	cmd := &cobra.Command{Use: "add-partitions NAME...", Short: "Add partitions to topics", Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+	cmd := &cobra.Command{Use: "add-partitions NAME...", Short: "Add partitions to topics", Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
 		Long:    "Add partitions to topics. Keys then map to other partitions than before: records of\none key are in order within what was written before and within what comes after.",
 		Example: "  holdfast topic add-partitions orders -n 3        three more\n  holdfast topic add-partitions orders -n 3 --dry-run",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
@@ -236,7 +236,7 @@ func (a *app) addPartitions(ctx context.Context, adm *kadm.Client, names []strin
 func (a *app) topicDeleteCommand() *cobra.Command {
 	var yes, dryRun bool
 	cmd := &cobra.Command{Use: "delete NAME...", Aliases: []string{"rm"}, Short: "Delete topics and their records for ever",
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
 		Example: "  holdfast topic delete orders --dry-run     what would be lost\n  holdfast topic delete orders --yes",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return a.askAfter(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.deleteTopics(ctx, adm, args, yes, dryRun) })
@@ -334,7 +334,7 @@ type topicTrim struct {
 func (a *app) topicTrimCommand() *cobra.Command {
 	var o topicTrim
 	cmd := &cobra.Command{Use: "trim NAME", Aliases: []string{"trim-prefix"}, Short: "Delete the oldest records of a topic for ever",
-		Args: cobra.ExactArgs(1), ValidArgsFunction: a.completeTopics,
+		Args: words(1, 1), ValidArgsFunction: a.completeTopics,
 		Long:    "Delete every record before an offset, for ever (DeleteRecords).\n\n-o is an offset, end (everything that is there now), or @TIME: everything before\nthe first record at or after that time. TIME is RFC 3339, a date, milliseconds\nsince 1970, or a duration before now such as @-24h.",
 		Example: "  holdfast topic trim orders -o 1000 -p 0 --dry-run\n  holdfast topic trim orders -o @2026-01-31 --yes\n  holdfast topic trim orders -o end --yes",
 		RunE: run(func(cmd *cobra.Command, args []string) error {

@@ -54,7 +54,7 @@ type topicDescribe struct {
 func (a *app) topicDescribeCommand() *cobra.Command {
 	var o topicDescribe
 	cmd := &cobra.Command{Use: "describe NAME...", Aliases: []string{"desc", "info"}, Short: "Show partitions, offsets and settings of topics",
-		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeTopics,
+		Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
 		Long:    "Show partitions, offsets and settings of topics: acks.policy, durability and\nmin.insync.replicas always, others where they differ from the default.",
 		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --rate 2s --admin 127.0.0.1:9644\n  holdfast topic describe orders --all-configs -O yaml",
 		RunE: run(func(cmd *cobra.Command, args []string) error {

@@ -30,7 +30,7 @@ func (p Program) version() string {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "version", Short: "Show what this is", Example: "  holdfast version\n  holdfast version -O json", Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions,
+	cmd := &cobra.Command{Use: "version", Short: "Show what this is", Example: "  holdfast version\n  holdfast version -O json", Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: run(func(*cobra.Command, []string) error {
 			v := struct {
 				Version  string `json:"version"`
