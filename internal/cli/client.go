@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sort"
 	"strconv"
@@ -181,9 +182,26 @@ func (a *app) clientConfig() (clientConfig, error) {
 		if b = strings.TrimSpace(b); b == "" {
 			return c, usagef("-b %s: an address is empty", strings.Join(c.brokers, ","))
 		}
+		if err := checkAddress(b); err != nil {
+			return c, usagef("-b %s: %v", b, err)
+		}
 		c.brokers[i] = b
 	}
 	return c, nil
+}
+
+// checkAddress refuses what people paste for an address of a broker and what
+// would then be looked up as a name.
+func checkAddress(address string) error {
+	if scheme, rest, ok := strings.Cut(address, "://"); ok {
+		return fmt.Errorf("want HOST:PORT without %s://, such as %s", scheme, strings.TrimSuffix(rest, "/"))
+	}
+	if _, port, err := net.SplitHostPort(address); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Errorf("want HOST:PORT with a port from 1 to 65535")
+		}
+	}
+	return nil
 }
 
 func notYet(name string) string {

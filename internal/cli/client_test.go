@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,15 @@ func TestAskFor_LookingOnTakesNothingFromTheAnswers(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// The size that the client reads from an HTTP answer is no fault of the broker.
+func TestExplain_AnAdminListenerIsNoBroker(t *testing.T) {
+	err := explain([]string{"h:9644"}, errors.New("invalid large response size 1213486160 > limit 104857600; the four size bytes are 'HTTP' in ascii, the beginning of an HTTP response; is your broker port correct?"))
+	var f *failure
+	if !errors.As(err, &f) || f.code != ExitFailed || err.Error() != "h:9644 speaks HTTP and not Kafka's protocol" || !strings.Contains(f.fix, "admin listener") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -101,6 +101,9 @@ func explain(brokers []string, err error) error {
 	case errors.As(err, &dns):
 		return withFix(fmt.Errorf("cannot connect to %s: the name %q does not resolve from here", where, dns.Name),
 			"If you did not name that host yourself, the broker did: set advertised.listeners on it to a name that clients know.")
+	case strings.Contains(err.Error(), "an HTTP response"):
+		return withFix(fmt.Errorf("%s speaks HTTP and not Kafka's protocol", where),
+			"Is that the broker's admin listener (--admin)? -b takes an address of its --listeners.")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return withFix(fmt.Errorf("no answer from %s in time", where),
 			"Is the address right, and is no firewall between? A broker that is still starting answers a little later.")

@@ -216,6 +216,13 @@ func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
 	}
 }
 
+func TestProduce_ACompactedTopicAsksForKeys(t *testing.T) {
+	addr := broker(t)
+	hf(t, "", "topic", "create", "t", "-c", "cleanup.policy=compact", "-b", addr).want(t, 0)
+	hf(t, "v\n", "produce", "t", "-b", addr).want(t, 1, "refused: line 1: INVALID_RECORD", "takes records with a key only: -k KEY")
+	hf(t, "v\n", "produce", "t", "-k", "k", "-b", addr).want(t, 0, "acknowledged=1")
+}
+
 func TestAPI_ShowsWhatBothSpeak(t *testing.T) {
 	addr := broker(t)
 	hf(t, "", "api", "-b", addr).want(t, 0, "REQUEST", "Produce", "ApiVersions", "OffsetCommit")

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"holdfast/internal/clock"
@@ -218,7 +219,7 @@ func (p *producing) answered(number int64, in input, r *kgo.Record, err error) {
 	delete(p.pending, number)
 	p.counts[f]++
 	if f == refused && len(p.faults) < faultsShown {
-		p.faults = append(p.faults, fmt.Sprintf("%s: %v", in.where, err))
+		p.faults = append(p.faults, in.where+": "+refusal(r, err))
 	}
 	empty := len(p.pending) == 0
 	p.mu.Unlock()
@@ -236,6 +237,14 @@ func (p *producing) answered(number int64, in input, r *kgo.Record, err error) {
 		default:
 		}
 	}
+}
+
+// refusal is why a record was refused, with what can be done about it.
+func refusal(r *kgo.Record, err error) string {
+	if errors.Is(err, kerr.InvalidRecord) && r.Key == nil {
+		return err.Error() + " A compacted topic (cleanup.policy) takes records with a key only: -k KEY, or %k in -f."
+	}
+	return err.Error()
 }
 
 func (p *producing) stop() {
@@ -306,7 +315,11 @@ func (p *producing) finish(end ending) error {
 		code = ExitBad
 		p.app.talk("sending it again will not help: %s begins with a record that cannot be sent as it is; repair it there, or take it out", p.keep.path)
 	}
-	if end.gaveUp && p.o.giveUpAfter > 0 && !end.interrupted {
+	switch {
+	case !end.gaveUp || p.o.giveUpAfter <= 0 || end.interrupted:
+	case end.unread:
+		p.app.talk("gave up after %s (--give-up-after) and sent nothing: %s: %s", p.o.giveUpAfter, p.waits.where(), p.waits.why())
+	default:
 		p.app.talk("gave up after %s (--give-up-after): %d record(s) were acknowledged, %d refused, %d may be stored or not: they were not answered in time",
 			p.o.giveUpAfter, counts[acknowledged], counts[refused], counts[unknownFate])
 	}

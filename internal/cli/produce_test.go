@@ -238,6 +238,8 @@ func TestProduce_OneSignalStopsReading(t *testing.T) {
 func TestProduce_GiveUpAfter(t *testing.T) {
 	cluster, addr := fake(t, "t")
 	stall(cluster)
+	hf(t, "a\n", "produce", "t", "--give-up-after", "300ms", "-b", "127.0.0.1:1").want(t, 1,
+		"gave up after 300ms (--give-up-after) and sent nothing: 127.0.0.1:1: connection refused", "acknowledged=0 failed=0 unknown=0")
 	hf(t, "a\n", "produce", "t", "--give-up-after", "300ms", "-b", addr).want(t, 11, "acknowledged=0 failed=0 unknown=1")
 }
 
