@@ -216,6 +216,35 @@ func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
 	}
 }
 
+func TestTopicAlter_SaysWhatRetentionWillDelete(t *testing.T) {
+	addr := broker(t)
+	alter := func(topic string, sets ...string) string {
+		line := []string{"topic", "alter", topic, "--dry-run", "-b", addr}
+		for _, s := range sets {
+			line = append(line, "--set", s)
+		}
+		return hf(t, "", line...).want(t, 0, "would-alter").err
+	}
+	hf(t, "", "topic", "create", "plain", "-c", "retention.bytes=5000", "-b", addr).want(t, 0)
+	hf(t, "", "topic", "create", "keyed", "-c", "cleanup.policy=compact", "-b", addr).want(t, 0)
+	for _, c := range []struct{ topic, set, says string }{
+		{"plain", "retention.ms=3", "warning: plain: retention.ms=3: records older than 3ms are deleted for ever"},
+		{"plain", "retention.ms=86400000", "records older than 24h0m0s are"},
+		{"plain", "retention.bytes=2048", "warning: plain: retention.bytes=2048: what a partition holds beyond 2.0 KiB is deleted for ever"},
+		{"keyed", "retention.bytes=2048", "beyond 2.0 KiB"}, // it had no limit
+		{"keyed", "cleanup.policy=compact,delete", "warning: keyed: cleanup.policy=compact,delete: records beyond retention.ms"},
+	} {
+		if got := alter(c.topic, c.set); !strings.Contains(got, c.says) {
+			t.Errorf("%s of %s says %q", c.set, c.topic, got)
+		}
+	}
+	for _, set := range []string{"retention.ms=604800001", "retention.ms=-1", "retention.bytes=5000", "retention.bytes=-1", "cleanup.policy=delete", "cleanup.policy=compact", "max.message.bytes=5"} {
+		if got := alter("plain", set); got != "" {
+			t.Errorf("%s says %q", set, got)
+		}
+	}
+}
+
 func TestProduce_ACompactedTopicAsksForKeys(t *testing.T) {
 	addr := broker(t)
 	hf(t, "", "topic", "create", "t", "-c", "cleanup.policy=compact", "-b", addr).want(t, 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"strconv"
@@ -83,6 +84,11 @@ func (a *app) alterTopics(ctx context.Context, adm *kadm.Client, names []string,
 	if err != nil {
 		return err
 	}
+	for _, name := range names {
+		for _, loss := range before[name].losses(changes) {
+			a.talk("warning: %s: %s", name, loss)
+		}
+	}
 	errs := map[string]topicResult{}
 	var firstErr error
 	if len(changes) > 0 {
@@ -154,6 +160,37 @@ func settingsBefore(ctx context.Context, adm *kadm.Client, names []string, o top
 		all[name] = s
 	}
 	return all, err
+}
+
+// losses says which records the changes delete, soon and for ever. Retention asks
+// nobody, as trim and delete do.
+func (s settingsOf) losses(changes []kadm.AlterConfig) (list []string) {
+	lowered := func(c kadm.AlterConfig) (to int64, yes bool) {
+		was, err := strconv.ParseInt(s.values[c.Name], 10, 64)
+		to, err2 := strconv.ParseInt(strings.TrimSpace(*c.Value), 10, 64)
+		return to, err == nil && err2 == nil && to >= 0 && (was < 0 || to < was)
+	}
+	for _, c := range changes {
+		if c.Op != kadm.SetConfig || c.Value == nil {
+			continue
+		}
+		switch c.Name {
+		case "retention.ms":
+			const spellable = int64(math.MaxInt64 / time.Millisecond)
+			if to, yes := lowered(c); yes && to <= spellable {
+				list = append(list, fmt.Sprintf("retention.ms=%d: records older than %s are deleted for ever, whether groups have read them or not", to, time.Duration(to)*time.Millisecond))
+			}
+		case "retention.bytes":
+			if to, yes := lowered(c); yes {
+				list = append(list, fmt.Sprintf("retention.bytes=%d: what a partition holds beyond %s is deleted for ever, whether groups have read it or not", to, bytesText(to)))
+			}
+		case "cleanup.policy":
+			if !strings.Contains(s.values[c.Name], "delete") && strings.Contains(*c.Value, "delete") {
+				list = append(list, fmt.Sprintf("cleanup.policy=%s: records beyond retention.ms and retention.bytes are deleted for ever", clean(*c.Value)))
+			}
+		}
+	}
+	return list
 }
 
 // change says what is altered: old -> new.
