@@ -164,6 +164,7 @@ func TestExit_StatusesOfTheCommandLine(t *testing.T) {
 		{"topic delete here -b " + addr, 2, "--yes"},
 		{"consume here -o sideways -b " + addr, 2, "is no offset"},
 		{"consume here -n -1 -b " + addr, 2, "want a number"},
+		{"consume here -f yaml -b " + addr, 2, "-f yaml: records are printed as json or jsonl, or by a format such as '%v\\n'"},
 		{"consume here -f %Q -b " + addr, 2, "-f"},
 		{"consume gone -b " + addr, 1, "topic gone"},
 		{"consume zz.* -r -b " + addr, 1, "no topic matches"},

@@ -92,6 +92,9 @@ func (o *consumeOptions) check(span offsetRange) error {
 	default:
 		return usagef("-O %s: records are printed as json or jsonl; -f takes a format such as '%%v\\n'", o.output)
 	}
+	if o.format == formatYAML || o.format == formatText || o.format == formatWide {
+		return usagef("-f %s: records are printed as json or jsonl, or by a format such as '%%v\\n'", o.format)
+	}
 	if o.number < 0 {
 		return usagef("-n %d: want a number of records", o.number)
 	}
