@@ -29,6 +29,8 @@ func (a *app) clientFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&a.options, "client-option", "X", nil, "client property KEY=VALUE; -X list shows them")
 	cmd.Flags().StringVar(&a.profile, "profile", "", "the profile that holds for this command (HOLDFAST_PROFILE)")
 	_ = cmd.RegisterFlagCompletionFunc("profile", a.completeProfiles)
+	_ = cmd.RegisterFlagCompletionFunc("brokers", cobra.NoFileCompletions)
+	_ = cmd.RegisterFlagCompletionFunc("client-option", completeClientOptions)
 	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name == "bootstrap-server" {
 			name = "brokers"
@@ -119,6 +121,17 @@ func parseMillis(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("want milliseconds")
 	}
 	return time.Duration(n) * time.Millisecond, nil
+}
+
+// completeClientOptions offers KEY= of -X to the shell.
+func completeClientOptions(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	var list []string
+	for _, o := range clientOptions {
+		if strings.HasPrefix(o.name, toComplete) {
+			list = append(list, cobra.CompletionWithDesc(o.name+"=", o.doc))
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 func (a *app) listClientOptions() error {

@@ -269,10 +269,18 @@ func (a *app) profileDeleteCommand() *cobra.Command {
 				return unknownProfile(args[0])
 			}
 			delete(all.Profiles, args[0])
-			if all.Current == args[0] {
+			inUse := all.Current == args[0]
+			if inUse {
 				all.Current = ""
 			}
-			return a.saveProfiles(all)
+			if err := a.saveProfiles(all); err != nil {
+				return err
+			}
+			a.talk("profile %s is deleted", args[0])
+			if inUse {
+				a.talk("no profile is in use now: commands ask %s unless they are told otherwise; `holdfast profile use NAME` chooses another", defaultBroker)
+			}
+			return nil
 		})}
 }
 

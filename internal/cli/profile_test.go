@@ -48,7 +48,7 @@ func TestProfile_NamesClusters(t *testing.T) {
 		t.Errorf("%v: %+v", err, list)
 	}
 	in(env, 0, "one\ntwo\n", "__complete", "profile", "use", "")
-	in(env, 0, "", "profile", "delete", "one")
+	in(env, 0, "no profile is in use now", "profile", "delete", "one")
 	in(env, 0, "two", "profile", "list")
 	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v: %v", err, st)
@@ -57,6 +57,26 @@ func TestProfile_NamesClusters(t *testing.T) {
 		t.Fatal(err)
 	}
 	in(env, 1, "read the profiles", "topic", "list")
+}
+
+// What can be known without a broker is offered too.
+func TestCompletion_OffersSettingsAndProperties(t *testing.T) {
+	for _, c := range []struct {
+		line []string
+		want string
+	}{
+		{[]string{"topic", "alter", "t", "--set", "retention.m"}, "retention.ms=\t"},
+		{[]string{"topic", "alter", "t", "-c", "retention.m"}, "retention.ms=\t"},
+		{[]string{"topic", "alter", "t", "--delete", "retention.m"}, "retention.ms\t"},
+		{[]string{"topic", "trim", "t", "-o", ""}, "end\n"},
+		{[]string{"produce", "t", "-X", "lin"}, "linger.ms=\t"},
+		{[]string{"topic", "list", "-b", ""}, ":4\n"},
+	} {
+		r := hf(t, "", append([]string{"__complete"}, c.line...)...)
+		if r.code != 0 || !strings.HasPrefix(r.out, c.want) {
+			t.Errorf("%v: status %d: %q", c.line, r.code, r.out)
+		}
+	}
 }
 
 // Completion asks the broker for names, and is silent where none answers.

@@ -122,13 +122,21 @@ func (a *app) warnCosts(settings map[string]*string) {
 
 // completeSettings offers KEY= of topic settings to the shell.
 func completeSettings(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	var list []string
+	return settingNames(toComplete, "="), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeSettingNames offers KEY of topic settings to the shell.
+func completeSettingNames(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	return settingNames(toComplete, ""), cobra.ShellCompDirectiveNoFileComp
+}
+
+func settingNames(prefix, suffix string) (list []string) {
 	for _, k := range config.TopicKeys() {
-		if !k.Deprecated && strings.HasPrefix(k.Name, toComplete) {
-			list = append(list, cobra.CompletionWithDesc(k.Name+"=", k.Doc))
+		if !k.Deprecated && strings.HasPrefix(k.Name, prefix) {
+			list = append(list, cobra.CompletionWithDesc(k.Name+suffix, k.Doc))
 		}
 	}
-	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	return list
 }
 
 type topicCreate struct {

@@ -42,7 +42,10 @@ func (a *app) topicAlterCommand() *cobra.Command {
 	f.IntVarP(&o.partitions, "partitions", "p", 0, "the new number of partitions; it can only grow")
 	f.BoolVar(&o.dryRun, "dry-run", false, "let the broker check everything and change nothing")
 	_ = f.MarkHidden("config")
-	_ = cmd.RegisterFlagCompletionFunc("set", completeSettings)
+	for _, f := range []string{"set", "config", "append", "subtract"} {
+		_ = cmd.RegisterFlagCompletionFunc(f, completeSettings)
+	}
+	_ = cmd.RegisterFlagCompletionFunc("delete", completeSettingNames)
 	a.outputFlag(cmd)
 	a.clientFlags(cmd)
 	return cmd
@@ -383,6 +386,7 @@ func (a *app) topicTrimCommand() *cobra.Command {
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would be lost, and delete nothing")
 	_ = cmd.MarkFlagRequired("offset")
+	_ = cmd.RegisterFlagCompletionFunc("offset", cobra.FixedCompletions([]string{"end", "@-1h", "@-24h"}, cobra.ShellCompDirectiveNoFileComp))
 	a.outputFlag(cmd)
 	a.clientFlags(cmd)
 	return cmd
