@@ -239,6 +239,7 @@ func (a *app) printGroup(g describedGroup, wide bool) error {
 	}
 	if len(g.Offsets) > 0 {
 		fmt.Fprintln(out)
+		members := wide || alike(g.Members)
 		var grid [][]any
 		for _, p := range g.Offsets {
 			lag := "?"
@@ -250,8 +251,11 @@ func (a *app) printGroup(g describedGroup, wide bool) error {
 				committed = fmt.Sprint(p.Committed)
 			}
 			row := []any{clean(p.Topic), p.Partition, committed, offset(p.End), lag, spell(p.BehindMs), clean(dash(p.Client)), clean(dash(p.Host))}
+			if members {
+				row = append(row, clean(dash(p.Member)))
+			}
 			if wide {
-				row = append(row, clean(dash(p.Member)), clean(dash(p.Metadata)))
+				row = append(row, clean(dash(p.Metadata)))
 			}
 			if p.Error != "" {
 				row = append(row, p.Error)
@@ -259,14 +263,30 @@ func (a *app) printGroup(g describedGroup, wide bool) error {
 			grid = append(grid, row)
 		}
 		header := []any{"TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "BEHIND", "CLIENT", "HOST"}
+		if members {
+			header = append(header, "MEMBER")
+		}
 		if wide {
-			header = append(header, "MEMBER", "METADATA")
+			header = append(header, "METADATA")
 		}
 		if err := a.grid(header, grid); err != nil {
 			return err
 		}
 	}
 	return a.printMembers(out, g, wide)
+}
+
+// alike reports whether client and host do not tell the members apart.
+func alike(members []groupMember) bool {
+	seen := map[[2]string]bool{}
+	for _, m := range members {
+		who := [2]string{m.Client, m.Host}
+		if seen[who] {
+			return true
+		}
+		seen[who] = true
+	}
+	return false
 }
 
 func (a *app) printMembers(out io.Writer, g describedGroup, wide bool) error {

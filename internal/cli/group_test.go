@@ -138,6 +138,32 @@ func TestGroup_LifeOfOne(t *testing.T) {
 	hf(t, "", b("group", "delete", "g1", "--yes")...).want(t, 1, "GROUP_ID_NOT_FOUND")
 }
 
+// Consumers that were started alike on one machine have the same client and host:
+// only their member ids say who has which partition.
+func TestGroupDescribe_MembersThatAreAlikeAreToldApart(t *testing.T) {
+	addr := broker(t)
+	hf(t, "", "topic", "create", "t", "-p", "2", "-b", addr).want(t, 0)
+	member(t, addr, "g", "t", 0)
+	describe := func(members int) string {
+		const partitions, most = 2, 10_000
+		for range most {
+			all := hf(t, "", "group", "describe", "g", "-O", "json", "-b", addr).out
+			if strings.Contains(all, `"Stable"`) && strings.Count(all, `"member": "`) == members+partitions {
+				return hf(t, "", "group", "describe", "g", "-b", addr).want(t, 0, "Stable").out
+			}
+		}
+		t.Fatal("the group did not come to rest")
+		return ""
+	}
+	if out := describe(1); strings.Contains(out, "MEMBER") {
+		t.Errorf("one member needs no id:\n%s", out)
+	}
+	member(t, addr, "g", "t", 0)
+	if out := describe(2); !strings.Contains(out, "MEMBER\n") || strings.Count(out, "member-") != 2 {
+		t.Errorf("%s", out)
+	}
+}
+
 // seekAll moves the group of TestGroup_LifeOfOne everywhere and back.
 func seekAll(t *testing.T, b func(...string) []string) {
 	t.Helper()
