@@ -3,6 +3,7 @@ package coord
 import (
 	"context"
 	"log/slog"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -134,7 +135,10 @@ func PartitionOf(group string, count int) kafka.PartitionIndex {
 	for _, unit := range utf16.Encode([]rune(group)) {
 		hash = 31*hash + int32(unit)
 	}
-	return kafka.PartitionIndex(int(hash&0x7fffffff) % count)
+	if hash == math.MinInt32 { // has no absolute value in 32 bits
+		hash = 0
+	}
+	return kafka.PartitionIndex(int(max(hash, -hash)) % count)
 }
 
 // shardOf finds the shard of a group; nil when it is not coordinated here.
