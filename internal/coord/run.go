@@ -4,11 +4,14 @@ import (
 	"context"
 )
 
-// Start begins to host groups, until Close.
+// Start begins to host groups, until Close. When it returns, every partition that
+// is led here is at least loading: who asks then is told to wait, not that there
+// is nothing.
 func (c *Coordinator) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	c.Reconciled()
+	c.reconcile(ctx)
+	c.Reconciled() // the partitions may have moved meanwhile
 	c.group.Go(func() { c.run(ctx) })
 	c.group.Go(func() { c.runClean(ctx) })
 }
