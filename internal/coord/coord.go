@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/controller"
+	"holdfast/internal/group"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
 )
@@ -48,7 +49,7 @@ type Coordinator struct {
 		sync.Mutex
 		dirty   map[*shard]struct{} // something that they wait for has happened
 		changed bool                // partitions or leaders changed
-		removed bool                // topics were deleted
+		removed []group.TopicRef    // topics that were deleted
 	}
 }
 
@@ -80,15 +81,19 @@ func (c *Coordinator) Reconciled() {
 
 // Changed tells that the metadata has moved to image. It never waits.
 func (c *Coordinator) Changed(delta meta.Delta, image *meta.Image) {
+	var removed []group.TopicRef
 	for _, id := range delta.TopicIDs() {
-		if image.TopicByID(id) == nil {
-			c.mu.Lock()
-			c.mu.removed = true
-			c.mu.Unlock()
-			c.poke()
-			return
+		if old := delta.From().TopicByID(id); old != nil && image.TopicByID(id) == nil {
+			removed = append(removed, group.TopicRef{Name: old.Name, ID: id})
 		}
 	}
+	if len(removed) == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.mu.removed = append(c.mu.removed, removed...)
+	c.mu.Unlock()
+	c.poke()
 }
 
 // touched tells that something that s waits for has happened. It never waits and
@@ -186,17 +191,28 @@ func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) *s
 	if !o.Leading {
 		return nil
 	}
-	if s := old.byID[index]; s != nil && s.part == p && s.epoch == o.Epoch && !s.replaceable(c.now()) {
-		return s
+	before := old.byID[index]
+	if before != nil && before.part == p && before.epoch == o.Epoch && !before.replaceable(c.now()) {
+		return before
 	}
-	return newShard(c, p, o)
+	if before == nil {
+		return newShard(c, p, o)
+	}
+	// It must append nothing behind the end that its successor loads to.
+	before.drop("a new leader epoch, or what broke is tried again")
+	if o = p.Offsets(); !o.Leading {
+		return nil
+	}
+	s := newShard(c, p, o)
+	s.mu.gone = before.goneTopics()
+	return s
 }
 
 // work does what is due and returns when to look again.
 func (c *Coordinator) work(ctx context.Context) (next time.Duration) {
 	c.mu.Lock()
 	dirty, changed, removed := c.mu.dirty, c.mu.changed, c.mu.removed
-	c.mu.dirty, c.mu.changed, c.mu.removed = make(map[*shard]struct{}), false, false
+	c.mu.dirty, c.mu.changed, c.mu.removed = make(map[*shard]struct{}), false, nil
 	c.mu.Unlock()
 	now := c.now()
 	for _, s := range c.shards.Load().byID {
@@ -210,8 +226,8 @@ func (c *Coordinator) work(ctx context.Context) (next time.Duration) {
 	}
 	due := now + kafka.Timestamp(idleWake.Milliseconds())
 	for _, s := range c.shards.Load().byID {
-		if removed {
-			s.forgetTopics()
+		if len(removed) > 0 {
+			s.forgetTopics(removed)
 		}
 		if kafka.Timestamp(s.due.Load()) <= now {
 			s.tick(now)

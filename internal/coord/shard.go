@@ -2,6 +2,7 @@ package coord
 
 import (
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,6 +23,9 @@ const retryAfter = 1000
 
 // never is a deadline that does not come.
 const never = math.MaxInt64
+
+// notYet is a number of effects that never commit.
+const notYet = group.Seq(math.MaxUint64)
 
 type state uint8
 
@@ -55,6 +59,12 @@ type shard struct {
 		committed, last group.Seq
 		finished        []done // to be completed when the lock is released
 		builder         *record.Builder
+		// gone are deleted topics whose offsets are not deleted for good yet: they
+		// will be when effects goneAt are committed. A shard that breaks hands them
+		// on: a commit without a topic id looks like one of a topic that was made
+		// again under the name.
+		gone   []group.TopicRef
+		goneAt group.Seq // notYet before the machine was told
 		// touched are the keys that were written since a cleaning began; nil while
 		// there is none.
 		touched map[string]struct{}
@@ -71,6 +81,7 @@ type batch struct {
 func newShard(c *Coordinator, p *partition.Partition, o partition.Offsets) *shard {
 	s := &shard{c: c, part: p, epoch: o.Epoch, end: o.LogEnd}
 	s.due.Store(never)
+	s.mu.goneAt = notYet
 	s.mu.calls = make(map[group.CallID]*Ticket)
 	s.mu.builder = record.NewBuilder(record.Options{})
 	return s
@@ -258,7 +269,11 @@ func (s *shard) settleLocked() {
 			return
 		default:
 			s.dropLocked("commit: " + code.Error())
+			return
 		}
+	}
+	if s.mu.state == active && s.mu.committed >= s.mu.goneAt {
+		s.mu.gone = nil
 	}
 }
 
@@ -324,13 +339,13 @@ func (s *shard) tick(now kafka.Timestamp) {
 	}
 }
 
-// forgetTopics drops the offsets of topics that are gone.
-func (s *shard) forgetTopics() {
+// forgetTopics drops the offsets of topics that are gone: those named, and those
+// that the metadata does not know.
+func (s *shard) forgetTopics(removed []group.TopicRef) {
 	s.mu.Lock()
 	defer s.unlock()
-	if s.mu.state == active {
-		s.forgetTopicsLocked()
-	}
+	s.mu.gone, s.mu.goneAt = append(s.mu.gone, removed...), notYet
+	s.forgetTopicsLocked()
 }
 
 func (s *shard) forgetTopicsLocked() {
@@ -338,13 +353,22 @@ func (s *shard) forgetTopicsLocked() {
 		return
 	}
 	image := s.c.o.Image()
-	var gone []group.TopicRef
+	gone := slices.Clone(s.mu.gone)
 	for _, ref := range s.mu.machine.Topics() {
 		if ref.ID.IsZero() && image.TopicByName(ref.Name) == nil || !ref.ID.IsZero() && image.TopicByID(ref.ID) == nil {
 			gone = append(gone, ref)
 		}
 	}
 	if len(gone) > 0 {
-		s.doLocked(s.mu.machine.DeleteTopics(s.timeLocked(), gone))
+		e := s.mu.machine.DeleteTopics(s.timeLocked(), gone)
+		s.mu.goneAt = max(s.mu.last, e.Seq)
+		s.doLocked(e)
 	}
+}
+
+// goneTopics are the deleted topics that a successor has to think of.
+func (s *shard) goneTopics() []group.TopicRef {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.gone
 }
