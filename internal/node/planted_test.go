@@ -41,3 +41,20 @@ func TestNode_PowerCutsSeeACommitAnsweredTooEarly(t *testing.T) {
 		t.Errorf("noticed in %d of %d runs", caught, seeds)
 	}
 }
+
+// TestNode_GroupsSeeACommitAnsweredTooEarly: so does the test of whole groups.
+func TestNode_GroupsSeeACommitAnsweredTooEarly(t *testing.T) {
+	const seeds = 6
+	caught := 0
+	for seed := range uint64(seeds) {
+		bubble(t, func(t *testing.T) {
+			if _, err := (membersPlan{seed: seed, cycles: 12, members: 2, faults: "commit-early"}).run(t); err != nil {
+				t.Logf("seed %d: %v", seed, err)
+				caught++
+			}
+		})
+	}
+	if caught < seeds/2 {
+		t.Errorf("noticed in %d of %d runs", caught, seeds)
+	}
+}
