@@ -12,6 +12,11 @@ type Faults struct {
 	// CommitEarly answers before the records are written, and writes them a
 	// little later.
 	CommitEarly bool
+	// CleanMovesNothing lets the cleaner forget what only old segments say.
+	CleanMovesNothing bool
+	// CleanRaisesEarly lets it take the old segments away before the copies are
+	// committed.
+	CleanRaisesEarly bool
 }
 
 // writtenLate is what a kill or a power cut within that time loses.

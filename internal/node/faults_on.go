@@ -16,6 +16,8 @@ import (
 //	no-fsync            every sync does nothing, and synchronous writes are ordinary ones
 //	no-producer-table   forget every producer at start
 //	commit-early        answer an offset commit before it is written
+//	clean-moves-nothing drop old records of consumer groups without a copy
+//	clean-raises-early  drop them before the copies are committed
 type planted struct{ names string }
 
 func plantedFaults(names string) planted { return planted{names} }
@@ -40,7 +42,9 @@ func (p planted) partition() partition.Faults {
 	return partition.Faults{AckBeforeWrite: p.has("ack-before-write"), ForgetProducers: p.has("no-producer-table")}
 }
 
-func (p planted) coord() coord.Faults { return coord.Faults{CommitEarly: p.has("commit-early")} }
+func (p planted) coord() coord.Faults {
+	return coord.Faults{CommitEarly: p.has("commit-early"), CleanMovesNothing: p.has("clean-moves-nothing"), CleanRaisesEarly: p.has("clean-raises-early")}
+}
 
 // lyingFS claims that everything is on stable storage.
 type lyingFS struct{ vfs.FS }

@@ -2,7 +2,10 @@
 
 package node_test
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
 
 // TestNode_CrashTestSeesPlantedFaults: in a build that can plant them, the crash
 // test notices each one.
@@ -56,5 +59,19 @@ func TestNode_GroupsSeeACommitAnsweredTooEarly(t *testing.T) {
 	}
 	if caught < seeds/2 {
 		t.Errorf("noticed in %d of %d runs", caught, seeds)
+	}
+}
+
+// TestNode_TheCleanerTestSeesItsMutants: a cleaner that keeps too little is
+// caught, at once or at some crash.
+func TestNode_TheCleanerTestSeesItsMutants(t *testing.T) {
+	for _, fault := range []string{"clean-moves-nothing", "clean-raises-early"} {
+		bubble(t, func(t *testing.T) {
+			crashes, err := cleaningPlan{faults: fault}.run(t)
+			if !errors.Is(err, errGroups) {
+				t.Errorf("%s was not noticed in %d crashes: %v", fault, crashes, err)
+			}
+			t.Logf("%s, after %d crashes: %v", fault, crashes, err)
+		})
 	}
 }

@@ -49,9 +49,13 @@ func newRig(t *testing.T, seed uint64, extra ...string) *rig {
 	r := &rig{t: t, world: world, ground: world.Host("broker", seed+1)}
 	all := append([]string{"listeners", "PLAINTEXT://" + address, "admin.listen", ""}, extra...)
 	for i := 0; i < len(all); i += 2 {
-		r.flags = append(r.flags, config.Setting{Key: all[i], Value: all[i+1], Origin: "test"})
+		r.flags = append(r.flags, setting(all[i], all[i+1]))
 	}
 	return r
+}
+
+func setting(key, value string) config.Setting {
+	return config.Setting{Key: key, Value: value, Origin: "test"}
 }
 
 // slowDisk gives the disk the times of a fast drive, by seed.
