@@ -10,8 +10,6 @@ package api
 // meanwhile takes its request along and leaves the member to its session.
 
 import (
-	"bytes"
-
 	"holdfast/internal/coord"
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
@@ -22,10 +20,13 @@ func (a *API) joinGroup(r *Request) (*Reply, Pending) {
 	if err := q.Decode(r.body, r.Header.Version); err != nil {
 		return a.malformed(r, err), nil
 	}
+	// What waits keeps nothing of the request: a member may wait for long, and the
+	// coordinator counts what it has copied.
+	member, version := q.MemberID, r.Header.Version
 	refuse := func(code kafka.ErrorCode) *wire.JoinGroupResponse {
 		out := wire.NewJoinGroupResponse()
-		out.ErrorCode, out.MemberID = int16(code), q.MemberID
-		if r.Header.Version < 7 { // null came later
+		out.ErrorCode, out.MemberID = int16(code), member
+		if version < 7 { // null came later
 			out.Protocol = new(string)
 		}
 		return &out
@@ -33,12 +34,8 @@ func (a *API) joinGroup(r *Request) (*Reply, Pending) {
 	if !a.mayUseGroup(r, opRead, q.Group) {
 		return respond(r, refuse(kafka.ErrGroupAuthorizationFailed)), nil
 	}
-	for i := range q.Protocols { // the frame is reused, the machine keeps them
-		q.Protocols[i].Metadata = bytes.Clone(q.Protocols[i].Metadata)
-	}
 	g := a.newGrouped(r, 1, millis(max(q.RebalanceTimeoutMillis, q.SessionTimeoutMillis))+memberWait)
 	g.members = true
-	version := r.Header.Version
 	return g.await(func(parts []coord.Outcome) wire.Message {
 		if parts[0].Code != kafka.ErrNone {
 			return refuse(parts[0].Code)

@@ -8,7 +8,6 @@ package api
 // anybody hears of it.
 
 import (
-	"bytes"
 	"time"
 
 	"holdfast/internal/coord"
@@ -26,9 +25,6 @@ func (a *API) syncGroup(r *Request) (*Reply, Pending) {
 	}
 	if !a.mayUseGroup(r, opRead, q.Group) {
 		return respond(r, &wire.SyncGroupResponse{ErrorCode: int16(kafka.ErrGroupAuthorizationFailed)}), nil
-	}
-	for i := range q.GroupAssignment { // the frame is reused, the machine keeps them
-		q.GroupAssignment[i].MemberAssignment = bytes.Clone(q.GroupAssignment[i].MemberAssignment)
 	}
 	g := a.newGrouped(r, 1, syncWait)
 	g.members = true

@@ -25,7 +25,8 @@ type grouped struct {
 	waiter   *purgatory.Waiter
 	tickets  []*coord.Ticket
 	deadline time.Time
-	// members says that the request waits for other members, perhaps for long.
+	// members says that the request waits for other members, perhaps for long;
+	// answer then keeps nothing of its body.
 	members bool
 	answer  func(parts []coord.Outcome) wire.Message
 }
@@ -79,8 +80,10 @@ func (g *grouped) Abandon() {
 	}
 }
 
-// Holds implements Pending.
-func (g *grouped) Holds() bool { return g.members }
+// Holds implements Pending: what waits for the disk keeps its request; what waits
+// for members does not, or a few of them would hold everybody's memory for as
+// long as they like.
+func (g *grouped) Holds() bool { return !g.members }
 
 // Idle implements Pending.
 func (g *grouped) Idle() bool { return g.members }

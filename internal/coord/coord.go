@@ -43,7 +43,10 @@ type Coordinator struct {
 	// loads bounds how many partitions are loaded side by side.
 	loads chan struct{}
 	group sync.WaitGroup
-	stop  context.CancelFunc
+	// members and offsets are what all machines hold, in bytes; warned is when the
+	// log last said that it is too much, in milliseconds.
+	members, offsets, warned atomic.Int64
+	stop                     context.CancelFunc
 
 	mu struct {
 		sync.Mutex

@@ -19,7 +19,8 @@
 //     began, and only once all of that is committed.
 //  4. The cleaner takes a record away when a newer one of its key, perhaps a copy
 //     of it, is committed.
-//  5. Calls of one partition are serialised. What one partition owes is bounded.
+//  5. Calls of one partition are serialised. What one partition owes is bounded,
+//     and so is what all of them hold in memory.
 //
 // # Locks
 //
@@ -37,6 +38,7 @@
 //	calls.go   the requests
 //	load.go    replay
 //	clean.go   what keeps the internal topic small
+//	weight.go  the bound of what all groups hold
 //	ticket.go  a call that waits for its reply
 //	faults.go  a planted fault, for proving the rigs
 //	run.go     the goroutines

@@ -68,6 +68,8 @@ type shard struct {
 		// touched are the keys that were written since a cleaning began; nil while
 		// there is none.
 		touched map[string]struct{}
+		weight  group.Weight // of the machine, as it is counted in the coordinator
+		crowded int          // calls turned away, as told to the log
 	}
 }
 
@@ -98,6 +100,7 @@ func (s *shard) unlock() {
 		}
 	}
 	s.due.Store(due)
+	s.weighLocked()
 	s.mu.Unlock()
 	complete(finished)
 	s.c.alarm(due)
@@ -134,6 +137,7 @@ func (s *shard) call(w *purgatory.Waiter, ask func(m *group.Machine, now kafka.T
 	defer s.unlock()
 	t := s.ticketLocked(w)
 	s.mu.calls[t.id] = t
+	s.limitLocked()
 	s.doLocked(ask(s.mu.machine, s.timeLocked(), t.id))
 	return t
 }

@@ -57,13 +57,15 @@
 //  7. No offset expires while its group has members. Otherwise KIP-211, counted
 //     from the later of the last commit and the departure of the last member.
 //  8. An offset that was committed for one topic id is never given for another.
-//  9. The work of a call does not grow with the number of members, except where
+//  9. What clients make a machine hold is counted in bytes, and no call takes it
+//     above its limit; what does not make it more goes on at the limit.
+//  10. The work of a call does not grow with the number of members, except where
 //     a generation begins or ends: then it is proportional to it, once.
 //
 // Invariants 1 to 4 and 7 are tried on all sequences of a few actions by
 // model_test.go, and mutants_test.go shows that the model notices when one of
 // them breaks; 5 by random histories and compactions in replay_test.go; 6 by a
-// fuzz target; 9 by counting allocations.
+// fuzz target; 9 by weight_test.go against the heap; 10 by counting allocations.
 //
 // # File map
 //
@@ -78,6 +80,7 @@
 //	reads.go         OffsetFetch, DescribeGroups, ListGroups
 //	tick.go          deadlines, retention, topics that are gone
 //	subscription.go  the topics in consumers' metadata
+//	weight.go        what a machine holds, and the limit of it
 //	replay.go        from the log
 //	codec.go         Kafka's formats of __consumer_offsets
 //

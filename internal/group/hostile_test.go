@@ -102,6 +102,9 @@ func hostile(t *testing.T, seed uint64, steps int) {
 	lost := map[CallID]bool{} // with a machine that crashed
 	for range steps {
 		p.act()
+		if got, want := p.m.Weight(), reweigh(p.m); got != want {
+			t.Fatalf("seed %d: the machine says it holds %+v, it holds %+v", seed, got, want)
+		}
 		if p.random.IntN(50) == 0 {
 			for c := CallID(1); c <= p.calls; c++ {
 				lost[c] = lost[c] || p.answers[c] == nil

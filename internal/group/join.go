@@ -15,7 +15,7 @@ const (
 	joinSkips   = 9
 )
 
-// Join handles JoinGroup. The call may be parked until all members have joined.
+// Join handles JoinGroup; no bytes of r are kept, strings may be. The call may be parked until all members have joined.
 func (m *Machine) Join(now kafka.Timestamp, call CallID, r JoinRequest) Effects {
 	o := m.begin(now)
 	o.join(call, &r)
@@ -28,11 +28,15 @@ func (o *operation) join(call CallID, r *JoinRequest) {
 		return
 	}
 	g := o.groups[r.Group]
+	if g == nil && r.MemberID != "" {
+		o.refuseJoin(call, r.MemberID, kafka.ErrUnknownMemberID)
+		return
+	}
+	if o.crowds(o.joinWeight(r)) {
+		o.refuseJoin(call, r.MemberID, kafka.ErrCoordinatorLoadInProgress)
+		return
+	}
 	if g == nil {
-		if r.MemberID != "" {
-			o.refuseJoin(call, r.MemberID, kafka.ErrUnknownMemberID)
-			return
-		}
 		g = o.make(r.Group)
 	}
 	switch {
@@ -111,6 +115,7 @@ func (o *operation) joinUnknown(g *group, call CallID, r *JoinRequest) {
 	case r.InstanceID == nil && r.Version >= joinNeedsID:
 		t := &timer{group: g, pending: r.NewMemberID}
 		g.pending[r.NewMemberID] = t
+		g.weigh(pendingWeight+len(r.NewMemberID), 0)
 		o.timers.set(t, o.now+kafka.Timestamp(r.SessionTimeoutMillis))
 		o.refuseJoin(call, r.NewMemberID, kafka.ErrMemberIDRequired)
 	default:

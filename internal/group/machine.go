@@ -35,6 +35,9 @@ type Machine struct {
 	seq      Seq // of the newest records
 	skipped  int
 	loaded   bool
+	weight   Weight
+	limit    Weight
+	crowded  int
 
 	nextCheck kafka.Timestamp // of the offsets' retention
 	doomed    []TopicRef      // topics that are gone, for the next sweep
@@ -47,7 +50,7 @@ func New(settings Settings) *Machine {
 	if settings.NewMemberTimeout <= 0 {
 		settings.NewMemberTimeout = 5 * time.Minute
 	}
-	return &Machine{settings: settings, groups: map[string]*group{}}
+	return &Machine{settings: settings, groups: map[string]*group{}, limit: NoLimit}
 }
 
 // operation gathers what one call does.

@@ -10,7 +10,7 @@ import (
 // leaveBatched is the first version of LeaveGroup that names several members.
 const leaveBatched = 3
 
-// Sync handles SyncGroup. The call is parked until the leader has brought the
+// Sync handles SyncGroup; nothing of r is kept. The call is parked until the leader has brought the
 // assignment, and its reply waits until the assignment is in the log.
 func (m *Machine) Sync(now kafka.Timestamp, call CallID, r *wire.SyncGroupRequest) Effects {
 	o := m.begin(now)
@@ -40,6 +40,8 @@ func (o *operation) sync(call CallID, r *wire.SyncGroupRequest) kafka.ErrorCode 
 		return kafka.ErrInconsistentGroupProtocol
 	case g.phase == preparing:
 		return kafka.ErrRebalanceInProgress
+	case g.phase == completing && g.isLeader(m) && o.crowds(g.syncWeight(r)):
+		return kafka.ErrCoordinatorLoadInProgress
 	}
 	g.setOwesSync(m, false)
 	if g.syncing == 0 {
@@ -65,11 +67,11 @@ func differs(asked, is *string) bool { return asked != nil && is != nil && *aske
 // forgot get nothing, members that it invented are ignored.
 func (o *operation) assign(g *group, assignments []wire.SyncGroupRequestGroupAssignment) {
 	for m := g.first; m != nil; m = m.next {
-		m.assignment = nil
+		g.change(m, func() { m.assignment = nil })
 	}
 	for _, a := range assignments {
 		if m := g.members[a.MemberID]; m != nil {
-			m.assignment = bytes.Clone(a.MemberAssignment)
+			g.change(m, func() { m.assignment = bytes.Clone(a.MemberAssignment) })
 		}
 	}
 	since := g.since

@@ -17,6 +17,9 @@ const commitNamesMissing = 9
 func (m *Machine) Commit(now kafka.Timestamp, call CallID, r CommitRequest) Effects {
 	o := m.begin(now)
 	g, code := o.checkCommit(&r)
+	if code == kafka.ErrNone && o.crowds(g.commitWeight(&r)) {
+		code = kafka.ErrCoordinatorLoadInProgress
+	}
 	if code == kafka.ErrNone {
 		o.reply(call, o.commit(g, &r))
 	} else {
@@ -35,7 +38,9 @@ func (o *operation) checkCommit(r *CommitRequest) (*group, kafka.ErrorCode) {
 	g := o.groups[r.Group]
 	switch {
 	case g == nil && r.Generation < 0:
-		return newGroup(r.Group), kafka.ErrNone
+		g = newGroup(r.Group)
+		g.weight = &o.weight
+		return g, kafka.ErrNone
 	case g == nil && r.Version >= commitNamesMissing:
 		return nil, kafka.ErrGroupIDNotFound
 	case g == nil:

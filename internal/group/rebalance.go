@@ -33,7 +33,7 @@ func (o *operation) tryComplete(g *group) {
 func (o *operation) rebalance(g *group) {
 	for m := g.first; m != nil; m = m.next {
 		if g.phase == completing {
-			m.assignment = nil
+			g.change(m, func() { m.assignment = nil })
 			o.answerSync(g, m, kafka.ErrRebalanceInProgress)
 		}
 		g.setOwesSync(m, false)
@@ -180,6 +180,7 @@ func (o *operation) withdraw(g *group, id string) bool {
 	}
 	o.timers.cancel(t)
 	delete(g.pending, id)
+	g.weigh(-pendingWeight-len(id), 0)
 	return true
 }
 

@@ -82,10 +82,13 @@ func (m *Machine) replayGroup(k key, value []byte, timestamp kafka.Timestamp) er
 
 // restore makes g what the log says, offsets apart.
 func (g *group) restore(s *saved) {
-	offsets := g.offsets
+	for m := g.first; m != nil; m = m.next {
+		g.weigh(-memberBytes(m), 0)
+	}
+	offsets, weight := g.offsets, g.weight
 	*g = *newGroup(g.name)
 	g.deadline.group = g
-	g.offsets = offsets
+	g.offsets, g.weight = offsets, weight
 	g.saved = true
 	g.generation, g.protocolType, g.protocol, g.since = s.generation, s.protocolType, s.protocol, s.since
 	for i := range s.members {
@@ -148,6 +151,7 @@ func (m *Machine) make(name string) *group {
 	g := m.groups[name]
 	if g == nil {
 		g = newGroup(name)
+		g.weight = &m.weight
 		m.groups[name] = g
 	}
 	return g
@@ -170,8 +174,13 @@ func (g *group) keep(tp kafka.TopicPartition, c committed) {
 	if t == nil {
 		t = &topicOffsets{partitions: map[kafka.PartitionIndex]committed{}}
 		g.offsets[tp.Topic] = t
+		g.weigh(0, topicWeight+len(tp.Topic)+len(g.name))
+	}
+	if old, there := t.partitions[tp.Partition]; there {
+		g.weigh(0, -offsetBytes(old))
 	}
 	t.partitions[tp.Partition] = c
+	g.weigh(0, offsetBytes(c))
 }
 
 func (g *group) forget(tp kafka.TopicPartition) {
@@ -179,9 +188,13 @@ func (g *group) forget(tp kafka.TopicPartition) {
 	if t == nil {
 		return
 	}
+	if old, there := t.partitions[tp.Partition]; there {
+		g.weigh(0, -offsetBytes(old))
+	}
 	delete(t.partitions, tp.Partition)
 	if len(t.partitions) == 0 {
 		delete(g.offsets, tp.Topic)
+		g.weigh(0, -topicWeight-len(tp.Topic)-len(g.name))
 	}
 }
 

@@ -54,6 +54,8 @@ type group struct {
 	deadline    timer               // of the phase
 
 	offsets map[string]*topicOffsets
+
+	weight *Weight // of the machine; of nobody while the group is in none
 }
 
 // topicOffsets are the offsets of one topic.
@@ -89,7 +91,7 @@ type parked struct {
 func newGroup(name string) *group {
 	g := &group{
 		name: name, since: kafka.NoTimestamp,
-		members: map[string]*member{}, static: map[string]*member{}, pending: map[string]*timer{},
+		members: map[string]*member{}, static: map[string]*member{}, pending: map[string]*timer{}, weight: &Weight{},
 		supported: map[string]int{}, offsets: map[string]*topicOffsets{},
 	}
 	g.deadline.group = g
@@ -98,6 +100,7 @@ func newGroup(name string) *group {
 
 // add makes m the newest member.
 func (g *group) add(m *member) {
+	g.weigh(memberBytes(m), 0)
 	_, twice := g.members[m.id]
 	invariant.Check(!twice, "group %s: member %s is added twice", g.name, m.id)
 	g.members[m.id] = m
@@ -121,6 +124,7 @@ func (g *group) add(m *member) {
 // drop takes m out. Its parked calls must have been answered.
 func (g *group) drop(m *member) {
 	invariant.Check(!m.join.set && !m.sync.set, "group %s: member %s is dropped with a parked call", g.name, m.id)
+	g.weigh(-memberBytes(m), 0)
 	delete(g.members, m.id)
 	if m.instance != nil {
 		delete(g.static, *m.instance)
@@ -152,7 +156,7 @@ func (g *group) rename(m *member, id string) {
 	if g.leader == m.id {
 		g.leader = id
 	}
-	m.id = id
+	g.change(m, func() { m.id = id })
 	g.members[id] = m
 }
 
@@ -168,7 +172,7 @@ func (g *group) count(m *member, by int) {
 // setProtocols replaces what m supports.
 func (g *group) setProtocols(m *member, protocols []wire.JoinGroupRequestProtocol) {
 	g.count(m, -1)
-	m.protocols = protocols
+	g.change(m, func() { m.protocols = protocols })
 	g.count(m, 1)
 }
 
