@@ -88,8 +88,8 @@ func (c *Coordinator) Describe(w *purgatory.Waiter, version int16, name string) 
 	})
 }
 
-// Shards is how many partitions are hosted here, and with them how many tickets
-// List returns at most.
+// Shards are the partitions that are hosted here, and with them how many tickets
+// List returns. nil stands for one whose log does not open.
 type Shards []*shard
 
 // Shards returns what List asks.
@@ -101,7 +101,7 @@ func (c *Coordinator) Shards() Shards {
 			out = append(out, s)
 		}
 	}
-	return out
+	return append(out, make(Shards, t.offline)...)
 }
 
 // List handles ListGroups, one ticket for each shard:
@@ -109,6 +109,10 @@ func (c *Coordinator) Shards() Shards {
 func (s Shards) List(w *purgatory.Waiter, q *wire.ListGroupsRequest) []*Ticket {
 	out := make([]*Ticket, len(s))
 	for i, one := range s {
+		if one == nil { // the list would be wrong, not short
+			out[i] = Refused(w, kafka.ErrCoordinatorNotAvailable)
+			continue
+		}
 		out[i] = read(one, w, func(m *group.Machine) group.Read[[]wire.ListGroupsResponseGroup] { return m.List(q) })
 	}
 	return out

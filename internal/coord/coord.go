@@ -61,6 +61,8 @@ type shards struct {
 	topic kafka.TopicID
 	count int              // partitions of the topic; 0 when there is none
 	byID  map[int32]*shard // those that are led here
+	// offline are how many belong here and have a log that does not open.
+	offline int
 }
 
 // loadsAtOnce is how many partitions are replayed side by side.
@@ -167,8 +169,12 @@ func (c *Coordinator) reconcile(ctx context.Context) {
 	if t := c.o.Image().TopicByName(OffsetsTopic); t != nil {
 		next.topic, next.count = t.ID, len(t.Partitions)
 		for i := range t.Partitions {
-			if s := c.shardFor(old, t.ID, int32(i)); s != nil {
+			s, code := c.shardFor(old, t.ID, int32(i))
+			if s != nil {
 				next.byID[int32(i)] = s
+			}
+			if code == kafka.ErrKafkaStorageError {
+				next.offline++
 			}
 		}
 	}
@@ -185,30 +191,30 @@ func (c *Coordinator) reconcile(ctx context.Context) {
 	}
 }
 
-func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) *shard {
+func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) (*shard, kafka.ErrorCode) {
 	p, code := c.o.Broker.ByID(topic, kafka.PartitionIndex(index))
 	if code != kafka.ErrNone {
-		return nil
+		return nil, code
 	}
 	o := p.Offsets()
 	if !o.Leading {
-		return nil
+		return nil, kafka.ErrNotLeaderOrFollower
 	}
 	before := old.byID[index]
 	if before != nil && before.part == p && before.epoch == o.Epoch && !before.replaceable(c.now()) {
-		return before
+		return before, kafka.ErrNone
 	}
 	if before == nil {
-		return newShard(c, p, o)
+		return newShard(c, p, o), kafka.ErrNone
 	}
 	// It must append nothing behind the end that its successor loads to.
 	before.drop("a new leader epoch, or what broke is tried again")
 	if o = p.Offsets(); !o.Leading {
-		return nil
+		return nil, kafka.ErrNotLeaderOrFollower
 	}
 	s := newShard(c, p, o)
 	s.mu.gone = before.goneTopics()
-	return s
+	return s, kafka.ErrNone
 }
 
 // work does what is due and returns when to look again.

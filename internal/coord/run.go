@@ -28,6 +28,9 @@ func (c *Coordinator) runClean(ctx context.Context) {
 		case <-t.C():
 		}
 		for _, s := range c.Shards() {
+			if s == nil {
+				continue
+			}
 			if err := s.clean(ctx); err != nil && ctx.Err() == nil {
 				c.o.Log.Warn("consumer groups are not cleaned", "partition", s.part.ID().Partition, "error", err)
 			}

@@ -396,3 +396,41 @@ func TestGroups_AGroupWithMembersIsNotDeleted(t *testing.T) {
 		}
 	})
 }
+
+// TestGroups_APartitionThatDoesNotOpenIsNotAnEmptyOne: where the log of groups is
+// rotten nobody is told that there are no groups.
+func TestGroups_APartitionThatDoesNotOpenIsNotAnEmptyOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := groupRig(t, 8, "offset.metadata.max.bytes", "32000")
+		defer func() { _ = r.stop() }()
+		l := r.line()
+		for range 40 {
+			q, text := commitAt(8, "g", "t", 7), strings.Repeat("m", 31_000)
+			q.Topics[0].Partitions[0].Metadata = &text
+			for range 5 { // large: synced in its segment, the journal has no copy
+				q.Topics[0].Partitions = append(q.Topics[0].Partitions, q.Topics[0].Partitions[0])
+			}
+			if code := l.commit(q); code != kafka.ErrNone {
+				t.Fatal(code)
+			}
+		}
+		r.kill(1)
+		if err := r.ground.Disk.FlipBit(dataDir+"/__consumer_offsets-0/00000000000000000000.log", 300<<10); err != nil {
+			t.Fatal(err)
+		}
+		r.mustStart()
+		<-time.After(3 * time.Second)
+		l = r.line()
+		list := kmsg.NewPtrListGroupsRequest()
+		list.Version = 4
+		if p := ask[*kmsg.ListGroupsResponse](l, list); p.ErrorCode == 0 || !kafka.ErrorCode(p.ErrorCode).Retriable() {
+			t.Errorf("list: %v, %d groups", kafka.ErrorCode(p.ErrorCode), len(p.Groups))
+		}
+		if at, code := l.offset("g", "t", true); code == kafka.ErrNone || !code.Retriable() {
+			t.Errorf("fetch: %d, %v", at, code)
+		}
+		if code := l.commit(commitAt(8, "g", "t", 8)); code == kafka.ErrNone || !code.Retriable() {
+			t.Errorf("commit: %v", code)
+		}
+	})
+}
