@@ -52,9 +52,20 @@ func (c *Coordinator) Leave(w *purgatory.Waiter, version int16, q *wire.LeaveGro
 }
 
 // Commit handles OffsetCommit of partitions that exist:
-// *wire.OffsetCommitResponse.
+// *wire.OffsetCommitResponse. Where one of them does not exist any more the
+// caller has to look again: COORDINATOR_LOAD_IN_PROGRESS.
 func (c *Coordinator) Commit(w *purgatory.Waiter, version int16, q *wire.OffsetCommitRequest) *Ticket {
-	return c.shardOf(q.Group).call(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
+	// What goes later than this look is forgotten later than this commit.
+	gone := func() kafka.ErrorCode {
+		image := c.o.Image()
+		for i := range q.Topics {
+			if image.TopicByID(q.Topics[i].TopicID) == nil {
+				return kafka.ErrCoordinatorLoadInProgress
+			}
+		}
+		return kafka.ErrNone
+	}
+	return c.shardOf(q.Group).callIf(w, gone, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
 		return m.Commit(now, id, group.CommitRequest{OffsetCommitRequest: q, Version: version})
 	})
 }

@@ -124,13 +124,26 @@ func (s *shard) activate(m *group.Machine) {
 	s.forgetTopicsLocked()
 }
 
+// asking is a request to the machine.
+type asking func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects
+
 // call hands a request to the machine. The ticket's waiter hears of the outcome.
-func (s *shard) call(w *purgatory.Waiter, ask func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects) *Ticket {
+func (s *shard) call(w *purgatory.Waiter, ask asking) *Ticket {
+	return s.callIf(w, func() kafka.ErrorCode { return kafka.ErrNone }, ask)
+}
+
+// callIf is call where check, which is made at the moment of the call, has
+// nothing against it.
+func (s *shard) callIf(w *purgatory.Waiter, check func() kafka.ErrorCode, ask asking) *Ticket {
 	if s == nil {
 		return Refused(w, kafka.ErrNotCoordinator)
 	}
 	s.mu.Lock()
-	if code := s.admitLocked(); code != kafka.ErrNone {
+	code := s.admitLocked()
+	if code == kafka.ErrNone {
+		code = check()
+	}
+	if code != kafka.ErrNone {
 		s.mu.Unlock()
 		return Refused(w, code)
 	}

@@ -434,3 +434,49 @@ func TestGroups_APartitionThatDoesNotOpenIsNotAnEmptyOne(t *testing.T) {
 		}
 	})
 }
+
+// TestGroups_ACommitBesideADeletion: a commit that was under way when its topic
+// went leaves nothing for the next topic of the name.
+func TestGroups_ACommitBesideADeletion(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := groupRig(t, 9)
+		defer func() { _ = r.stop() }()
+		c := r.client()
+		defer c.Close()
+		for round := range 5 {
+			stop := make(chan struct{})
+			done := make(chan struct{})
+			const writers = 4
+			for i := range writers {
+				l := r.line()
+				go func() {
+					defer func() { l.close(); done <- struct{}{} }()
+					for n := int64(0); ; n++ {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						_ = l.commit(commitAt(8, []string{"a", "b", "c", "d"}[i], "t", n))
+						<-time.After(10 * time.Microsecond)
+					}
+				}()
+			}
+			<-time.After(5 * time.Millisecond)
+			r.deleteTopic("t")
+			<-time.After(5 * time.Millisecond)
+			close(stop)
+			for range writers {
+				<-done
+			}
+			r.createTopic(c, "t", 1)
+			l := r.line()
+			for _, g := range []string{"a", "b", "c", "d"} {
+				if at, code := l.offset(g, "t", true); at != -1 || code != kafka.ErrNone {
+					t.Fatalf("round %d: group %s of the new topic begins with %d (%v)", round, g, at, code)
+				}
+			}
+			l.close()
+		}
+	})
+}
