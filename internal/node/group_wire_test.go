@@ -78,7 +78,8 @@ func ask[T kmsg.Response](l *line, q kmsg.Request) T {
 	return hear[T](l, q, time.Minute)
 }
 
-// findCoordinator makes the internal topic, if nobody has.
+// findCoordinator makes the internal topic, if nobody has, and waits until all of
+// it is loaded.
 func (r *rig) findCoordinator() {
 	r.t.Helper()
 	l := r.line()
@@ -89,8 +90,10 @@ func (r *rig) findCoordinator() {
 		if code := ask[*kmsg.FindCoordinatorResponse](l, q).Coordinators[0].ErrorCode; code != 0 {
 			return kafka.ErrorCode(code)
 		}
-		if code := kafka.ErrorCode(ask[*kmsg.OffsetFetchResponse](l, askOffset("g")).ErrorCode); code != kafka.ErrNone {
-			return code
+		for i := range 40 { // names in every partition of a small topic
+			if code := kafka.ErrorCode(ask[*kmsg.OffsetFetchResponse](l, askOffset(fmt.Sprint("g-", i))).ErrorCode); code != kafka.ErrNone {
+				return code
+			}
 		}
 		return nil
 	})
