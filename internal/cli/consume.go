@@ -308,15 +308,24 @@ func (c *consuming) poll(ctx context.Context, cl *kgo.Client) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errs := fetches.Errors(); len(errs) > 0 {
-			e := errs[0]
-			return fmt.Errorf("read topic %s partition %d: %w", e.Topic, e.Partition, e.Err)
+		for _, e := range fetches.Errors() {
+			if !c.passes(e.Err) {
+				return faultOf(e)
+			}
 		}
 		if c.ends != nil && c.passedEnds(fetches) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// faultOf says what an error met. One of the group's session belongs to no topic.
+func faultOf(e kgo.FetchError) error {
+	if e.Topic == "" {
+		return e.Err
+	}
+	return fmt.Errorf("read topic %s partition %d: %w", e.Topic, e.Partition, e.Err)
 }
 
 // printAll prints records, and returns when the kernel has them.

@@ -145,6 +145,55 @@ func TestConsumeGroup_Kill9LosesNothing(t *testing.T) {
 	}
 }
 
+// A broker that is away for a while ends no member, whether it was killed between
+// two commits or in the middle of one.
+func TestConsumeGroup_OutlivesTheBroker(t *testing.T) {
+	for name, committed := range map[string]bool{"between commits": true, "around a commit": false} {
+		t.Run(name, func(t *testing.T) { outlive(t, committed) })
+	}
+}
+
+func outlive(t *testing.T, committed bool) {
+	dir := filepath.Join(t.TempDir(), "data")
+	running, addr := brokerProcess(t, dir, "127.0.0.1:0")
+	hf(t, "", "topic", "create", "t", "-b", addr).want(t, 0)
+	c := newCall("")
+	done := make(chan int, 1)
+	go func() { done <- c.run(t, "consume", "t", "-g", "g", "-f", `%v\n`, "-b", addr, "-X", "session.timeout.ms=6000") }()
+	hf(t, "one\n", "produce", "t", "-b", addr).want(t, 0)
+	c.out.wait(t, "one\n")
+	for committed && !strings.Contains(hf(t, "", "group", "describe", "g", "-O", "json", "-b", addr).out, `"committed": 1`) {
+		if t.Context().Err() != nil {
+			t.Fatal("nothing was committed")
+		}
+	}
+	_ = running.Process.Kill()
+	_ = running.Wait()
+	c.err.wait(t, "waiting for "+addr)
+	if committed {
+		c.err.wait(t, "the group went on without this member")
+	}
+	second, _ := brokerProcess(t, dir, addr)
+	defer end(t, second)
+	hf(t, "two\n", "produce", "t", "-b", addr).want(t, 0)
+	c.out.wait(t, "two\n")
+	c.interrupts <- os.Interrupt
+	if code := <-done; code != 0 {
+		t.Errorf("status %d: %s", code, c.err)
+	}
+	hf(t, "", "group", "describe", "g", "-b", addr).want(t, 0, "Empty", "Lag:             0 record(s)")
+}
+
+// What trying again does not mend ends consume.
+func TestConsumeGroup_ARefusedMemberEnds(t *testing.T) {
+	addr := broker(t)
+	hf(t, "", "topic", "create", "t", "-b", addr).want(t, 0)
+	r := hf(t, "", "consume", "t", "-g", "g", "-X", "session.timeout.ms=100", "-b", addr).want(t, 1, "INVALID_SESSION_TIMEOUT")
+	if strings.Contains(r.err, "partition 0") {
+		t.Errorf("a group's session has no partition: %s", r.err)
+	}
+}
+
 // consume says once that the broker is away and once that it is back.
 func TestConsume_SaysThatItWaits(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
