@@ -21,8 +21,10 @@ func (c *consuming) groupOptions(client clientConfig, topics []string, first poi
 	opts := []kgo.Opt{
 		kgo.ConsumerGroup(c.o.group), kgo.ConsumeTopics(topics...), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.ConsumeStartOffset(first.offset()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, _ map[string][]int32) {
-			c.app.talk("the group went on without this member; what was not committed is read again")
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+			if len(lost) > 0 { // it is called again at each attempt to join
+				c.app.talk("the group went on without this member; what was not committed is read again")
+			}
 		}),
 	}
 	if client.instance != "" {

@@ -159,7 +159,9 @@ func outlive(t *testing.T, committed bool) {
 	hf(t, "", "topic", "create", "t", "-b", addr).want(t, 0)
 	c := newCall("")
 	done := make(chan int, 1)
-	go func() { done <- c.run(t, "consume", "t", "-g", "g", "-f", `%v\n`, "-b", addr, "-X", "session.timeout.ms=6000") }()
+	go func() {
+		done <- c.run(t, "consume", "t", "-g", "g", "-f", `%v\n`, "-b", addr, "-X", "session.timeout.ms=6000")
+	}()
 	hf(t, "one\n", "produce", "t", "-b", addr).want(t, 0)
 	c.out.wait(t, "one\n")
 	for committed && !strings.Contains(hf(t, "", "group", "describe", "g", "-O", "json", "-b", addr).out, `"committed": 1`) {
@@ -180,6 +182,9 @@ func outlive(t *testing.T, committed bool) {
 	c.interrupts <- os.Interrupt
 	if code := <-done; code != 0 {
 		t.Errorf("status %d: %s", code, c.err)
+	}
+	if n := strings.Count(c.err.String(), "the group went on"); n > 1 {
+		t.Errorf("it is said %d times that one assignment is lost:\n%s", n, c.err)
 	}
 	hf(t, "", "group", "describe", "g", "-b", addr).want(t, 0, "Empty", "Lag:             0 record(s)")
 }
