@@ -63,7 +63,7 @@ func (e emitter) broker(v *View) {
 	e.gauge("holdfast_ready", "1 when every readiness check holds.", number(v.Ready()))
 	for _, r := range v.Requests {
 		e.counter("holdfast_requests_total", "Requests by API.", float64(r.Total), "api", r.API)
-		e.counter("holdfast_request_failures_total", "Requests answered with an error, by API.", float64(r.Failed), "api", r.API)
+		e.counter("holdfast_request_failures_total", "Requests that were malformed, of a version that is not served, or refused as a whole, by API. Errors inside an answer are not counted.", float64(r.Failed), "api", r.API)
 	}
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.Zero), "acks", "0")
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.One), "acks", "1")

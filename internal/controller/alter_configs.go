@@ -185,6 +185,9 @@ func (d *decision) alterTopic(r meta.Resource, before, after map[string]string) 
 	if err != nil {
 		return refusedSetting(err)
 	}
+	if err := checkInternal(r.Name, settings); err != nil {
+		return err
+	}
 	if before[minISRKey] != after[minISRKey] {
 		if err := checkTopicReplication(t, settings); err != nil {
 			return err

@@ -90,6 +90,9 @@ func (d *decision) createTopic(t *NewTopic, n *naming, result *TopicResult) *Err
 	if resolveErr != nil {
 		return refuse(kafka.ErrInvalidConfig, "%v", resolveErr)
 	}
+	if err := checkInternal(t.Name, settings); err != nil {
+		return err
+	}
 	plan, err := d.plan(t)
 	if err != nil {
 		return err

@@ -314,6 +314,35 @@ func TestAlterConfigs(t *testing.T) {
 	}
 }
 
+// TestAlterConfigs_WhatGroupsCommittedStays: no setting makes the internal topic
+// forget.
+func TestAlterConfigs_WhatGroupsCommittedStays(t *testing.T) {
+	name := "__consumer_offsets"
+	r := meta.TopicResource(name)
+	compact := "compact"
+	w := newWorld(t, 1)
+	plain := topic(name, 1, 1)
+	if reply, err := w.do(create(plain)); err != nil || reply.Topics[0].Code != kafka.ErrPolicyViolation {
+		t.Errorf("created with cleanup.policy=delete: %+v %v", reply.Topics, err)
+	}
+	plain.Configs = []controller.Setting{{Key: "cleanup.policy", Value: &compact}}
+	w.mustDo(create(plain))
+	for _, c := range []struct {
+		command controller.AlterConfigs
+		want    kafka.ErrorCode
+	}{
+		{change(r, controller.ConfigSet, "cleanup.policy", "delete"), kafka.ErrPolicyViolation},
+		{change(r, controller.ConfigAppend, "cleanup.policy", "delete"), kafka.ErrPolicyViolation},
+		{change(r, controller.ConfigDelete, "cleanup.policy", ""), kafka.ErrPolicyViolation},
+		{change(r, controller.ConfigSet, "durability", "page-cache"), kafka.ErrPolicyViolation},
+		{change(r, controller.ConfigSet, "segment.bytes", "1048576"), kafka.ErrNone},
+	} {
+		if reply, err := w.do(c.command); err != nil || reply.Configs[0].Code != c.want {
+			t.Errorf("%+v: %+v %v, want %s", c.command, reply.Configs, err, c.want)
+		}
+	}
+}
+
 // TestAlterConfigs_ListsAndReplacement: append and subtract begin with the
 // default, and the older request replaces everything.
 func TestAlterConfigs_ListsAndReplacement(t *testing.T) {

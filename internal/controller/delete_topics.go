@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"holdfast/internal/config"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
 )
@@ -59,4 +60,19 @@ func (d *decision) deletable(ref TopicRef, asked map[kafka.TopicID]int) (*meta.T
 // internal reports whether a topic holds what the brokers themselves remember.
 func internal(name string) bool {
 	return name == "__consumer_offsets" || name == "__transaction_state"
+}
+
+// checkInternal refuses settings under which what the brokers remember would be
+// forgotten. Kafka takes them, and the groups' positions go with the next
+// retention.
+func checkInternal(name string, settings config.Topic) *Error {
+	switch {
+	case !internal(name):
+		return nil
+	case !settings.Compact || settings.Delete:
+		return refuse(kafka.ErrPolicyViolation, "%s holds what consumer groups have committed: its cleanup.policy stays compact", name)
+	case settings.Durability == config.DurabilityPageCache:
+		return refuse(kafka.ErrPolicyViolation, "%s holds what consumer groups have committed: it is written to stable storage", name)
+	}
+	return nil
 }
