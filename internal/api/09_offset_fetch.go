@@ -25,17 +25,16 @@ func (a *API) offsetFetch(r *Request) (*Reply, Pending) {
 	}
 	v := r.Header.Version
 	g := a.newGrouped(r, len(q.Groups), groupWait)
-	tickets := make([]*coord.Ticket, len(q.Groups))
-	unknown := make([][]wire.OffsetFetchResponseGroupTopic, len(q.Groups))
+	names := make([]string, len(q.Groups))
 	for i := range q.Groups {
-		if !a.mayUseGroup(r, opDescribe, q.Groups[i].Group) {
-			tickets[i] = coord.Refused(g.waiter, kafka.ErrGroupAuthorizationFailed)
-			continue
-		}
+		names[i] = q.Groups[i].Group
+	}
+	unknown := make([][]wire.OffsetFetchResponseGroupTopic, len(q.Groups))
+	tickets := a.once(r, g.waiter, opDescribe, names, func(i int) *coord.Ticket {
 		var asked wire.OffsetFetchRequestGroup
 		asked, unknown[i] = a.namedTopics(r, q.Groups[i])
-		tickets[i] = a.o.Coord.Fetch(g.waiter, asked, q.RequireStable)
-	}
+		return a.o.Coord.Fetch(g.waiter, asked, q.RequireStable)
+	})
 	return g.await(func(parts []coord.Outcome) wire.Message {
 		groups := make([]wire.OffsetFetchResponseGroup, len(parts))
 		for i, p := range parts {

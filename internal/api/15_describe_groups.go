@@ -23,14 +23,9 @@ func (a *API) describeGroups(r *Request) (*Reply, Pending) {
 		return a.malformed(r, err), nil
 	}
 	g := a.newGrouped(r, len(q.Groups), groupWait)
-	tickets := make([]*coord.Ticket, len(q.Groups))
-	for i, name := range q.Groups {
-		if !a.mayUseGroup(r, opDescribe, name) {
-			tickets[i] = coord.Refused(g.waiter, kafka.ErrGroupAuthorizationFailed)
-			continue
-		}
-		tickets[i] = a.o.Coord.Describe(g.waiter, r.Header.Version, name)
-	}
+	tickets := a.once(r, g.waiter, opDescribe, q.Groups, func(i int) *coord.Ticket {
+		return a.o.Coord.Describe(g.waiter, r.Header.Version, q.Groups[i])
+	})
 	return g.await(func(parts []coord.Outcome) wire.Message {
 		out := wire.NewDescribeGroupsResponse()
 		for i, p := range parts {

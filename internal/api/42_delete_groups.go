@@ -16,14 +16,9 @@ func (a *API) deleteGroups(r *Request) (*Reply, Pending) {
 		return a.malformed(r, err), nil
 	}
 	g := a.newGrouped(r, len(q.Groups), groupWait)
-	tickets := make([]*coord.Ticket, len(q.Groups))
-	for i, name := range q.Groups {
-		if !a.mayUseGroup(r, opDelete, name) {
-			tickets[i] = coord.Refused(g.waiter, kafka.ErrGroupAuthorizationFailed)
-			continue
-		}
-		tickets[i] = a.o.Coord.DeleteGroup(g.waiter, name)
-	}
+	tickets := a.once(r, g.waiter, opDelete, q.Groups, func(i int) *coord.Ticket {
+		return a.o.Coord.DeleteGroup(g.waiter, q.Groups[i])
+	})
 	return g.await(func(parts []coord.Outcome) wire.Message {
 		out := wire.NewDeleteGroupsResponse()
 		for i, p := range parts {

@@ -182,10 +182,14 @@ func (a *API) fail(r *Request) {
 	}
 }
 
-// respond encodes a whole response.
+// respond encodes a whole response. One that is larger than the protocol can say
+// ends the connection: strangers decide how much there is to tell.
 func respond(r *Request, m wire.Message) *Reply {
 	reply := NewReply(r)
 	reply.buf = m.Append(reply.buf, r.Header.Version)
+	if int64(len(reply.buf)) > replyMax {
+		return dropReply()
+	}
 	return reply
 }
 

@@ -102,4 +102,24 @@ func (a *API) mayUseGroup(r *Request, op operation, name string) bool {
 	return a.authorize(r.Conn.Principal, op, resource{kind: onGroup, name: name})
 }
 
+// once makes the tickets of a request that names several groups. The second time
+// that it names one is refused: the answers of a short request would have no end.
+func (a *API) once(r *Request, w *purgatory.Waiter, op operation, names []string, ask func(i int) *coord.Ticket) []*coord.Ticket {
+	tickets := make([]*coord.Ticket, len(names))
+	seen := make(map[string]struct{}, len(names))
+	for i, name := range names {
+		_, again := seen[name]
+		seen[name] = struct{}{}
+		switch {
+		case again:
+			tickets[i] = coord.Refused(w, kafka.ErrInvalidRequest)
+		case !a.mayUseGroup(r, op, name):
+			tickets[i] = coord.Refused(w, kafka.ErrGroupAuthorizationFailed)
+		default:
+			tickets[i] = ask(i)
+		}
+	}
+	return tickets
+}
+
 func millis(n int32) time.Duration { return time.Duration(max(0, n)) * time.Millisecond }

@@ -31,6 +31,9 @@ type placedFile struct {
 	part FilePart
 }
 
+// replyMax is the largest reply, with its four bytes of size.
+const replyMax = 4 + 1<<31 - 1
+
 // replyKeep is the largest buffer that is kept for the next reply, in bytes.
 const replyKeep = 64 << 10
 

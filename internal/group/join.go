@@ -32,8 +32,8 @@ func (o *operation) join(call CallID, r *JoinRequest) {
 		o.refuseJoin(call, r.MemberID, kafka.ErrUnknownMemberID)
 		return
 	}
-	if o.crowds(o.joinWeight(r)) {
-		o.refuseJoin(call, r.MemberID, kafka.ErrCoordinatorLoadInProgress)
+	if code := o.weighJoin(g, r); code != kafka.ErrNone {
+		o.refuseJoin(call, r.MemberID, code)
 		return
 	}
 	if g == nil {

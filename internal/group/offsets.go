@@ -38,9 +38,7 @@ func (o *operation) checkCommit(r *CommitRequest) (*group, kafka.ErrorCode) {
 	g := o.groups[r.Group]
 	switch {
 	case g == nil && r.Generation < 0:
-		g = newGroup(r.Group)
-		g.weight = &o.weight
-		return g, kafka.ErrNone
+		return o.newGroup(r.Group), kafka.ErrNone
 	case g == nil && r.Version >= commitNamesMissing:
 		return nil, kafka.ErrGroupIDNotFound
 	case g == nil:

@@ -82,9 +82,7 @@ func (m *Machine) replayGroup(k key, value []byte, timestamp kafka.Timestamp) er
 
 // restore makes g what the log says, offsets apart.
 func (g *group) restore(s *saved) {
-	for m := g.first; m != nil; m = m.next {
-		g.weigh(-memberBytes(m), 0)
-	}
+	g.weighMembers(-g.held)
 	offsets, weight := g.offsets, g.weight
 	*g = *newGroup(g.name)
 	g.deadline.group = g
@@ -150,10 +148,16 @@ func (m *Machine) Skipped() int { return m.skipped }
 func (m *Machine) make(name string) *group {
 	g := m.groups[name]
 	if g == nil {
-		g = newGroup(name)
-		g.weight = &m.weight
+		g = m.newGroup(name)
 		m.groups[name] = g
 	}
+	return g
+}
+
+// newGroup makes a group that is not one of the machine's yet.
+func (m *Machine) newGroup(name string) *group {
+	g := newGroup(name)
+	g.weight = &m.weight
 	return g
 }
 

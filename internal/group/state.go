@@ -55,6 +55,7 @@ type group struct {
 
 	offsets map[string]*topicOffsets
 
+	held   int     // bytes that its members hold
 	weight *Weight // of the machine; of nobody while the group is in none
 }
 
@@ -100,7 +101,7 @@ func newGroup(name string) *group {
 
 // add makes m the newest member.
 func (g *group) add(m *member) {
-	g.weigh(memberBytes(m), 0)
+	g.weighMembers(memberBytes(m))
 	_, twice := g.members[m.id]
 	invariant.Check(!twice, "group %s: member %s is added twice", g.name, m.id)
 	g.members[m.id] = m
@@ -124,7 +125,7 @@ func (g *group) add(m *member) {
 // drop takes m out. Its parked calls must have been answered.
 func (g *group) drop(m *member) {
 	invariant.Check(!m.join.set && !m.sync.set, "group %s: member %s is dropped with a parked call", g.name, m.id)
-	g.weigh(-memberBytes(m), 0)
+	g.weighMembers(-memberBytes(m))
 	delete(g.members, m.id)
 	if m.instance != nil {
 		delete(g.static, *m.instance)

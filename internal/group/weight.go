@@ -2,6 +2,7 @@ package group
 
 import (
 	"math"
+	"slices"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
@@ -72,11 +73,40 @@ func protocolBytes(protocols []wire.JoinGroupRequestProtocol) int {
 
 func offsetBytes(c committed) int { return offsetWeight + len(c.metadata) }
 
+// weighMembers counts what the members of g hold, for g and for the machine.
+func (g *group) weighMembers(by int) {
+	g.held += by
+	g.weigh(by, 0)
+}
+
 // change does what changes the weight of m, which is in g.
 func (g *group) change(m *member, do func()) {
-	g.weigh(-memberBytes(m), 0)
+	g.weighMembers(-memberBytes(m))
 	do()
-	g.weigh(memberBytes(m), 0)
+	g.weighMembers(memberBytes(m))
+}
+
+// groupShare is how many times the largest record the members of one group may
+// hold. The record has what they sent along with one protocol; they may support
+// several.
+const groupShare = 16
+
+// weighJoin refuses a JoinGroup that would take too much: for g, perhaps nil, what
+// no record of it could have; for the machine, its limit. Only the latter passes.
+func (o *operation) weighJoin(g *group, r *JoinRequest) kafka.ErrorCode {
+	most, held := int64(o.settings.MaxBatchBytes), int64(0)
+	if g != nil {
+		held = int64(g.held)
+	}
+	more := o.joinWeight(r)
+	tooLarge := slices.ContainsFunc(r.Protocols, func(p wire.JoinGroupRequestProtocol) bool { return int64(len(p.Metadata)) > most })
+	switch {
+	case tooLarge, more.Members > 0 && held+more.Members > groupShare*most:
+		return kafka.ErrGroupMaxSizeReached
+	case o.crowds(more):
+		return kafka.ErrCoordinatorLoadInProgress
+	}
+	return kafka.ErrNone
 }
 
 // joinWeight is how much more than now a JoinGroup makes the machine hold.

@@ -11,12 +11,18 @@ import (
 	"holdfast/internal/wire"
 )
 
-// reweigh counts what a machine holds from the start.
+// reweigh counts what a machine holds from the start, and has nothing where a
+// group has miscounted its share.
 func reweigh(m *Machine) (w Weight) {
 	for _, g := range m.groups {
+		held := 0
 		for each := g.first; each != nil; each = each.next {
-			w.Members += int64(memberBytes(each))
+			held += memberBytes(each)
 		}
+		if held != g.held {
+			return Weight{Members: -1, Offsets: -1}
+		}
+		w.Members += int64(held)
 		for id := range g.pending {
 			w.Members += int64(pendingWeight + len(id))
 		}
@@ -83,8 +89,10 @@ func crowds() []crowd {
 // heap stays below the limit, and at the limit they are told to come again.
 func TestWeight_NoCrowdTakesMoreThanTheLimit(t *testing.T) {
 	const limit = 16 << 20
+	s := testSettings()
+	s.MaxBatchBytes = 4 << 20 // the share of one group is more than the limit
 	for _, c := range crowds() {
-		m := New(testSettings())
+		m := New(s)
 		m.Loaded(1000)
 		m.Limit(Weight{Members: limit, Offsets: limit})
 		before := heap()
@@ -186,5 +194,65 @@ func TestWeight_WhoIsThereGoesOn(t *testing.T) {
 	}
 	if w := r.m.Weight(); w != reweigh(r.m) {
 		t.Errorf("counted %+v, there are %+v", w, reweigh(r.m))
+	}
+}
+
+// TestJoin_HasBoundsForMemory: one group holds no more than its records could
+// have, whatever the machine may; all groups together no more than the limit, also
+// in ids that nobody uses; what was held is free again when they are gone.
+func TestJoin_HasBoundsForMemory(t *testing.T) {
+	s := testSettings()
+	s.MaxBatchBytes = LeastBatchBytes
+	r := newRig(t, s)
+	code := func(group, id string, version int16, metadata int) kafka.ErrorCode {
+		q := joinRequest("")
+		q.Group, q.NewMemberID, q.Version = group, id, version
+		q.Protocols = protocols("range", strings.Repeat("m", metadata))
+		got := r.answers[r.join(q)]
+		if got == nil {
+			return kafka.ErrNone // parked
+		}
+		return refusal(got)
+	}
+	if got := code("g", "large", 3, LeastBatchBytes+1); got != kafka.ErrGroupMaxSizeReached || len(r.m.groups) > 0 {
+		t.Errorf("a member larger than the record of its group: %v", got)
+	}
+	refused := 0
+	for i := range 100 {
+		if code("many", fmt.Sprint("m", i), 3, 100<<10) == kafka.ErrGroupMaxSizeReached {
+			refused++
+		}
+	}
+	if held := r.m.groups["many"].held; refused < 55 || refused > 65 || held > groupShare*LeastBatchBytes {
+		t.Errorf("%d of 100 members of 100 KiB were refused, the group holds %d KiB", refused, held>>10)
+	}
+	if got := code("other", "m", 3, 100<<10); got != kafka.ErrNone {
+		t.Errorf("a member of another group: %v", got)
+	}
+	r.advance(time.Hour)
+
+	limit := int64(2 << 20)
+	r.m.Limit(Weight{Members: limit, Offsets: limit})
+	refused = 0
+	for i := range 1000 {
+		if got := code(fmt.Sprint("g", i), fmt.Sprint("m", i), 3, 200<<10); got == kafka.ErrCoordinatorLoadInProgress {
+			refused++
+		}
+	}
+	if w := r.m.Weight().Members; w > limit || refused < 980 || len(r.m.groups) > 20 {
+		t.Errorf("%d bytes of %d, %d of 1000 refused, %d groups", w, limit, refused, len(r.m.groups))
+	}
+	r.advance(time.Hour)
+	if w := r.m.Weight().Members; w != 0 {
+		t.Errorf("%d bytes are held by members that are gone", w)
+	}
+	refused = 0
+	for i := range 100_000 {
+		if code("g", fmt.Sprint(strings.Repeat("c", 100), i), 9, 0) == kafka.ErrCoordinatorLoadInProgress {
+			refused++
+		}
+	}
+	if w := r.m.Weight().Members; w > limit || refused == 0 {
+		t.Errorf("%d bytes of %d in ids that were handed out, %d refused", w, limit, refused)
 	}
 }

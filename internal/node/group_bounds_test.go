@@ -34,7 +34,7 @@ func heavyJoin(group, member string, size int) *kmsg.JoinGroupRequest {
 // with megabytes of metadata do not take the memory that requests are read into.
 func TestBounds_ParkedJoinsLeaveTheMemoryToOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := groupRig(t, 1, "group.initial.rebalance.delay.ms", "600000")
+		r := groupRig(t, 1, "group.initial.rebalance.delay.ms", "600000", "message.max.bytes", "20971520")
 		defer func() { _ = r.stop() }()
 		for i := range 6 {
 			l := r.line()
