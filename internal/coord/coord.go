@@ -37,6 +37,10 @@ type Options struct {
 type Coordinator struct {
 	o      Options
 	shards atomic.Pointer[shards]
+	// began is when the coordinator was made, and ahead by how much the wall clock
+	// has been ahead of what has passed since, at most, in nanoseconds.
+	began time.Time
+	ahead atomic.Int64
 	// armed is when the runner wakes up by itself, in milliseconds.
 	armed atomic.Int64
 	kick  chan struct{}
@@ -70,7 +74,7 @@ const loadsAtOnce = 4
 
 // New makes a coordinator without groups. Start begins its work.
 func New(o Options) *Coordinator {
-	c := &Coordinator{o: o, kick: make(chan struct{}, 1), loads: make(chan struct{}, loadsAtOnce)}
+	c := &Coordinator{o: o, began: o.Clock.Now(), kick: make(chan struct{}, 1), loads: make(chan struct{}, loadsAtOnce)}
 	c.shards.Store(&shards{})
 	c.mu.dirty = make(map[*shard]struct{})
 	return c
@@ -124,7 +128,22 @@ func (c *Coordinator) alarm(due int64) {
 	}
 }
 
-func (c *Coordinator) now() kafka.Timestamp { return kafka.Timestamp(c.o.Clock.Now().UnixMilli()) }
+// now is the time of groups: the wall clock's, except that it goes on at the pace
+// of time where the wall clock is set back. Members that wait would wait for as
+// long as it was set back.
+func (c *Coordinator) now() kafka.Timestamp {
+	wall := c.o.Clock.Now().UnixNano() // before passed: a pause between them counts for nothing
+	passed := c.began.Add(c.o.Clock.Since(c.began)).UnixNano()
+	for {
+		ahead := c.ahead.Load()
+		if wall-passed <= ahead {
+			return kafka.Timestamp((passed + ahead) / int64(time.Millisecond))
+		}
+		if c.ahead.CompareAndSwap(ahead, wall-passed) {
+			return kafka.Timestamp(wall / int64(time.Millisecond))
+		}
+	}
+}
 
 // TopicCommand makes the internal topic as the broker's settings want it.
 func TopicCommand(settings *config.Broker) controller.CreateTopics {

@@ -25,7 +25,7 @@ const writtenLate = 30 * time.Millisecond
 // appendLateLocked answers now and writes later.
 func (s *shard) appendLateLocked(e group.Effects) {
 	s.mu.committed, s.mu.last = e.Seq, e.Seq
-	records := stamped(e.Records, s.mu.now)
+	records := s.stamped(e.Records)
 	s.c.o.Clock.AfterFunc(writtenLate, func() {
 		s.mu.Lock()
 		defer s.unlock()

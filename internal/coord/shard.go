@@ -195,7 +195,7 @@ func (s *shard) doLocked(e group.Effects) {
 		invariant.Check(e.Seq == s.mu.last+1, "effects %d after %d", e.Seq, s.mu.last)
 		if s.c.o.Faults.CommitEarly {
 			s.appendLateLocked(e)
-		} else if code := s.appendLocked(e.Seq, stamped(e.Records, s.mu.now)); code != kafka.ErrNone {
+		} else if code := s.appendLocked(e.Seq, s.stamped(e.Records)); code != kafka.ErrNone {
 			s.dropLocked("append: " + code.Error())
 			return
 		}
@@ -209,8 +209,10 @@ func (s *shard) doLocked(e group.Effects) {
 	s.settleLocked()
 }
 
-// stamped gives every record of effects the time of their call.
-func stamped(records []group.Record, now kafka.Timestamp) []record.Record {
+// stamped gives every record of effects the wall clock's time, which is what the
+// partition accepts: the machine's may be ahead of it.
+func (s *shard) stamped(records []group.Record) []record.Record {
+	now := kafka.Timestamp(s.c.o.Clock.Now().UnixMilli())
 	out := make([]record.Record, len(records))
 	for i, r := range records {
 		out[i] = record.Record{Timestamp: now, Key: r.Key, Value: r.Value}
