@@ -27,6 +27,8 @@ const (
 	// many one append of it has.
 	movedMax  = 8 << 20
 	moveBytes = 256 << 10
+	// recordOverhead is what a record takes besides its key and value, at most.
+	recordOverhead = 32
 	// cleanKeysMax bounds the memory of a pass.
 	cleanKeysMax = 4 << 20
 )
@@ -161,11 +163,16 @@ func (s *shard) move(ctx context.Context, from, to kafka.Offset, keys map[string
 		if k := keys[string(r.Key)]; k.offset != r.Offset || !k.value || s.c.o.Faults.CleanMovesNothing {
 			return nil
 		}
-		pending = append(pending, r)
-		if size += len(r.Key) + len(r.Value); size < moveBytes {
-			return nil
+		// One record may be nearly as large as a segment, and fits alone.
+		bytes := len(r.Key) + len(r.Value) + recordOverhead
+		if len(pending) > 0 && size+bytes > moveBytes {
+			if err := flush(); err != nil {
+				return err
+			}
 		}
-		return flush()
+		pending = append(pending, r)
+		size += bytes
+		return nil
 	})
 	if err == nil && len(pending) > 0 {
 		err = flush()

@@ -36,10 +36,10 @@ func (s *shard) load(ctx context.Context) {
 }
 
 func (s *shard) settings() group.Settings {
-	b := s.c.o.Broker.Settings()
+	b, topic := s.c.o.Broker.Settings(), s.part.Config()
 	return group.Settings{MinSession: b.MinSession, MaxSession: b.MaxSession, MaxSize: b.GroupMaxSize, InitialDelay: b.InitialRebalanceDelay,
 		OffsetRetention: b.OffsetsRetention, RetentionCheck: b.OffsetsRetentionCheck, MaxMetadata: b.OffsetMetadataMax,
-		MaxBatchBytes: s.part.Config().MaxMessageBytes}
+		MaxBatchBytes: int(min(int64(topic.MaxMessageBytes), topic.SegmentBytes))}
 }
 
 // replay feeds everything in [from, s.end) to m, once all of it is committed: a

@@ -236,7 +236,7 @@ func (s *shard) appendLocked(seq group.Seq, records []record.Record) kafka.Error
 		s.c.o.Log.Error("cannot encode records of consumer groups", "partition", s.part.ID().Partition, "error", err)
 		return kafka.ErrUnknownServerError
 	}
-	result := s.part.Append(partition.AppendRequest{Records: bytes, Asked: -1, Wait: partition.WaitISR,
+	result := s.part.Append(partition.AppendRequest{Records: bytes, Own: true, Asked: -1, Wait: partition.WaitISR,
 		Waiter: purgatory.New(1, func() { s.c.touched(s) })})
 	if result.Code != kafka.ErrNone {
 		s.c.o.Log.Warn("consumer groups cannot be written", "partition", s.part.ID().Partition, "records", len(records),

@@ -1,10 +1,13 @@
 package node_test
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -63,4 +66,87 @@ func TestNode_GroupsOutliveAClockThatIsSetBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNode_TheInternalTopicIsCleanedWhateverItsSettings: limits on what clients
+// may write do not keep the cleaner from its work.
+func TestNode_TheInternalTopicIsCleanedWhateverItsSettings(t *testing.T) {
+	for name, settings := range map[string][]string{
+		"small batches":  {"message.max.bytes", "100000"},
+		"no old records": {"log.message.timestamp.before.max.ms", "60000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, 1, append(settings, "offsets.topic.segment.bytes", "1048576", "offsets.topic.num.partitions", "1", "log.retention.check.interval.ms", "300000")...)
+				r.mustStart()
+				defer func() { _ = r.stop() }()
+				c := r.client()
+				defer c.Close()
+				r.createTopic(c, "t", 1)
+				k := &committer{admin: kadm.NewClient(c), acked: map[string]int64{}}
+				for i := range 100 {
+					if err := k.commit(context.Background(), fmt.Sprint("still-", i), 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i := range 1000 {
+					if err := k.commit(context.Background(), "busy", int64(i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				<-time.After(40 * time.Minute)
+				start, end := r.marks(c, "__consumer_offsets")
+				if start == 0 || end > 1500 {
+					t.Errorf("after many passes the internal topic has the offsets [%d, %d)", start, end)
+				}
+				k.check(r, 1, 1)
+			})
+		})
+	}
+}
+
+// TestNode_LargeGroupsAreMoved: what the cleaner appends at a time fits, also
+// where the records are nearly as large as the topic takes.
+func TestNode_LargeGroupsAreMoved(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, 1, "offsets.topic.segment.bytes", "1100000", "offsets.topic.num.partitions", "1", "log.retention.check.interval.ms", "300000")
+		r.mustStart()
+		defer func() { _ = r.stop() }()
+		c := r.client()
+		defer c.Close()
+		r.createTopic(c, "t", 1)
+		k := &committer{admin: kadm.NewClient(c), acked: map[string]int64{}}
+		commit := func(group string, n int) {
+			for i := range n {
+				if err := k.commit(context.Background(), group, int64(i)+1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for i := range 30 {
+			commit(fmt.Sprint("still-", i), 1)
+		}
+		large := joinNow(t, c, "large")
+		sync := kmsg.NewPtrSyncGroupRequest()
+		sync.Group, sync.MemberID, sync.Generation = "large", large.MemberID, large.Generation
+		a := kmsg.NewSyncGroupRequestGroupAssignment()
+		a.MemberID, a.MemberAssignment = large.MemberID, make([]byte, 1_000_000)
+		sync.GroupAssignment = append(sync.GroupAssignment, a)
+		if got := request[*kmsg.SyncGroupResponse](t, c, sync); got.ErrorCode != 0 {
+			t.Fatalf("sync: %d", got.ErrorCode)
+		}
+		for range 60 { // the members' pace: it lives on
+			commit("busy", 20)
+			beat := kmsg.NewPtrHeartbeatRequest()
+			beat.Group, beat.MemberID, beat.Generation = "large", large.MemberID, large.Generation
+			if got := request[*kmsg.HeartbeatResponse](t, c, beat); got.ErrorCode != 0 {
+				t.Fatalf("heartbeat: %d", got.ErrorCode)
+			}
+			<-time.After(8 * time.Second)
+		}
+		if start, end := r.marks(c, "__consumer_offsets"); start == 0 || end > 1500 {
+			t.Errorf("after some passes the internal topic has the offsets [%d, %d)", start, end)
+		}
+		k.check(r, 1, 1)
+	})
 }

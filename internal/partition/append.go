@@ -18,6 +18,9 @@ type AppendRequest struct {
 	// Asked is the acks value that the client sent: 0, 1 or -1. It is counted;
 	// what it means is Policy's matter.
 	Asked int16
+	// Own says that the batch is the broker's own: the limits on what clients may
+	// write, of its size and of its records' times, do not count for it.
+	Own bool
 	// Wait says what the acknowledgement stands for.
 	Wait Wait
 	// Waiter is told when the outcome is known; nil when nobody waits. It is
@@ -71,14 +74,18 @@ func (p *Partition) Append(r AppendRequest) AppendResult {
 func (p *Partition) append(r AppendRequest) AppendResult {
 	c := p.config.Load()
 	now := kafka.Timestamp(p.clock.Now().UnixMilli())
-	header, err := record.ValidateProduce(r.Records, p.rules(c, now))
+	rules := p.rules(c, now)
+	if r.Own {
+		rules.MaxBytes, rules.BeforeMax, rules.AfterMax = 0, record.NoBound, record.NoBound
+	}
+	header, err := record.ValidateProduce(r.Records, rules)
 	if err != nil {
 		return refuse(err)
 	}
 	if c.CompressionType != config.CompressionProducer {
 		// Rare: the topic demands its own codec.
 		target := record.Compression{Codec: record.Codec(c.CompressionType), Level: c.CompressionLevel}
-		if r.Records, header, err = record.Recompress(r.Records, header, target, p.rules(c, now)); err != nil {
+		if r.Records, header, err = record.Recompress(r.Records, header, target, rules); err != nil {
 			return refuse(err)
 		}
 	}
