@@ -65,14 +65,14 @@ func (c *Coordinator) Commit(w *purgatory.Waiter, version int16, q *wire.OffsetC
 		}
 		return kafka.ErrNone
 	}
-	return c.shardOf(q.Group).callIf(w, gone, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
+	return c.shardOf(q.Group).callWrite(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
 		return m.Commit(now, id, group.CommitRequest{OffsetCommitRequest: q, Version: version})
-	})
+	}, gone)
 }
 
 // DeleteOffsets handles OffsetDelete: *wire.OffsetDeleteResponse.
 func (c *Coordinator) DeleteOffsets(w *purgatory.Waiter, q *wire.OffsetDeleteRequest) *Ticket {
-	return c.shardOf(q.Group).call(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
+	return c.shardOf(q.Group).callWrite(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
 		return m.DeleteOffsets(now, id, q)
 	})
 }
@@ -80,7 +80,7 @@ func (c *Coordinator) DeleteOffsets(w *purgatory.Waiter, q *wire.OffsetDeleteReq
 // DeleteGroup handles one group of DeleteGroups: *wire.DeleteGroupsResponse with
 // one group.
 func (c *Coordinator) DeleteGroup(w *purgatory.Waiter, name string) *Ticket {
-	return c.shardOf(name).call(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
+	return c.shardOf(name).callWrite(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
 		return m.DeleteGroup(now, id, name)
 	})
 }

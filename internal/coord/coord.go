@@ -254,8 +254,11 @@ func (c *Coordinator) work(ctx context.Context) (next time.Duration) {
 	}
 	due := now + kafka.Timestamp(idleWake.Milliseconds())
 	for _, s := range c.shards.Load().byID {
-		if len(removed) > 0 {
+		if len(removed) > 0 || s.owesTopics.Load() {
 			s.forgetTopics(removed)
+		}
+		if s.owesTopics.Load() {
+			due = min(due, now+retryAfter)
 		}
 		if kafka.Timestamp(s.due.Load()) <= now {
 			s.tick(now)

@@ -25,7 +25,7 @@
 // # Locks
 //
 //	shard.mu          the machine and what it owes; never held across a wait
-//	  Partition's mu  taken by Append and Outcome
+//	  Partition's mu  taken by Append, Admits and Outcome
 //	Coordinator.mu    a leaf: what the runner shall look at
 //
 // Tickets are completed after shard.mu has been released. A flush that moves the

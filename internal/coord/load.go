@@ -25,7 +25,7 @@ func (s *shard) load(ctx context.Context) {
 	}
 	if err != nil {
 		s.c.o.Log.Error("cannot load consumer groups; they are offline", "partition", s.part.ID().Partition, "error", err)
-		s.drop(err.Error())
+		s.failLoad(err)
 		return
 	}
 	s.activate(m)

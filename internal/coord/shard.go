@@ -18,8 +18,12 @@ import (
 // is told to come again.
 const callsMax = 100_000
 
-// retryAfter is how long a shard that broke stays broken, in milliseconds.
-const retryAfter = 1000
+// How long a shard that broke stays broken, and one that could not be loaded,
+// which costs a look at the whole log, in milliseconds.
+const (
+	retryAfter     = 1000
+	loadRetryAfter = 5000
+)
 
 // never is a deadline that does not come.
 const never = math.MaxInt64
@@ -42,13 +46,16 @@ type shard struct {
 	part  *partition.Partition
 	epoch kafka.LeaderEpoch
 	end   kafka.Offset // of the log, when the shard began: what is loaded
-	// due is when tick has something to do, in milliseconds.
+	// due is when tick has something to do, in milliseconds; of a dead shard, when
+	// it is replaced.
 	due atomic.Int64
+	// owesTopics: topics are gone whose offsets could not be dropped yet.
+	owesTopics atomic.Bool
 
 	mu struct {
 		sync.Mutex
 		state    state
-		diedAt   kafka.Timestamp
+		retryAt  kafka.Timestamp // of a dead one: when it may be replaced
 		machine  *group.Machine
 		now      kafka.Timestamp // the machine's time, which does not go back
 		nextCall group.CallID
@@ -94,10 +101,13 @@ func (s *shard) unlock() {
 	finished := s.mu.finished
 	s.mu.finished = nil
 	due := int64(never)
-	if s.mu.state == active {
+	switch s.mu.state {
+	case active:
 		if at, ok := s.mu.machine.Next(); ok {
 			due = int64(at)
 		}
+	case dead:
+		due = int64(s.mu.retryAt)
 	}
 	s.due.Store(due)
 	s.weighLocked()
@@ -128,20 +138,15 @@ func (s *shard) activate(m *group.Machine) {
 type asking func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects
 
 // call hands a request to the machine. The ticket's waiter hears of the outcome.
-func (s *shard) call(w *purgatory.Waiter, ask asking) *Ticket {
-	return s.callIf(w, func() kafka.ErrorCode { return kafka.ErrNone }, ask)
-}
-
-// callIf is call where check, which is made at the moment of the call, has
-// nothing against it.
-func (s *shard) callIf(w *purgatory.Waiter, check func() kafka.ErrorCode, ask asking) *Ticket {
+// Each check is made at the moment of the call, and may refuse it.
+func (s *shard) call(w *purgatory.Waiter, ask asking, checks ...func() kafka.ErrorCode) *Ticket {
 	if s == nil {
 		return Refused(w, kafka.ErrNotCoordinator)
 	}
 	s.mu.Lock()
 	code := s.admitLocked()
-	if code == kafka.ErrNone {
-		code = check()
+	for i := 0; i < len(checks) && code == kafka.ErrNone; i++ {
+		code = checks[i]()
 	}
 	if code != kafka.ErrNone {
 		s.mu.Unlock()
@@ -153,6 +158,18 @@ func (s *shard) callIf(w *purgatory.Waiter, check func() kafka.ErrorCode, ask as
 	s.limitLocked()
 	s.doLocked(ask(s.mu.machine, s.timeLocked(), t.id))
 	return t
+}
+
+// callWrite hands a request that writes to the machine, while the partition takes
+// writes: a machine whose append is refused is lost, with all that its groups are
+// about, and what has no room can be refused before.
+func (s *shard) callWrite(w *purgatory.Waiter, ask asking, checks ...func() kafka.ErrorCode) *Ticket {
+	return s.call(w, ask, append(checks, func() kafka.ErrorCode {
+		if !s.writable() {
+			return kafka.ErrCoordinatorNotAvailable
+		}
+		return kafka.ErrNone
+	})...)
 }
 
 func (s *shard) ticketLocked(w *purgatory.Waiter) *Ticket {
@@ -188,6 +205,10 @@ func (s *shard) admitLocked() kafka.ErrorCode {
 	}
 	return kafka.ErrNone
 }
+
+// writable reports whether the partition takes appends, as far as that may change
+// by itself.
+func (s *shard) writable() bool { return s.part.Admits() != kafka.ErrNotEnoughReplicas }
 
 // doLocked executes effects: append, then reply.
 func (s *shard) doLocked(e group.Effects) {
@@ -303,6 +324,16 @@ func (s *shard) drop(why string) {
 	s.dropLocked(why)
 }
 
+// failLoad ends a shard that could not be loaded.
+func (s *shard) failLoad(err error) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.mu.state == loading {
+		s.dropLocked(err.Error())
+		s.mu.retryAt = s.c.now() + loadRetryAfter
+	}
+}
+
 func (s *shard) dropLocked(why string) {
 	if s.mu.state == dead {
 		return
@@ -322,7 +353,7 @@ func (s *shard) dropLocked(why string) {
 	}
 	s.c.o.Log.Debug("consumer groups unloaded", "partition", s.part.ID().Partition, "epoch", s.epoch, "calls", owed, "why", why)
 	s.mu.state, s.mu.machine, s.mu.batches, s.mu.calls = dead, nil, nil, nil
-	s.mu.diedAt = s.c.now()
+	s.mu.retryAt = s.c.now() + retryAfter
 	s.c.touched(s)
 }
 
@@ -330,7 +361,7 @@ func (s *shard) dropLocked(why string) {
 func (s *shard) replaceable(now kafka.Timestamp) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.state == dead && now >= s.mu.diedAt+retryAfter
+	return s.mu.state == dead && now >= s.mu.retryAt
 }
 
 // abandon forgets a call that nobody waits for. The member stays: its session
@@ -371,6 +402,11 @@ func (s *shard) forgetTopicsLocked() {
 	if s.mu.state != active {
 		return
 	}
+	if !s.writable() { // a topic may go because the disk is full
+		s.owesTopics.Store(true)
+		return
+	}
+	s.owesTopics.Store(false)
 	image := s.c.o.Image()
 	gone := slices.Clone(s.mu.gone)
 	for _, ref := range s.mu.machine.Topics() {

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/internal/clock"
+	"holdfast/internal/kafka"
 )
 
 // jumping is the real clock with a wall that can be set. It knows no other times
@@ -148,5 +149,110 @@ func TestNode_LargeGroupsAreMoved(t *testing.T) {
 			t.Errorf("after some passes the internal topic has the offsets [%d, %d)", start, end)
 		}
 		k.check(r, 1, 1)
+	})
+}
+
+// fullDisk is a broker whose only partition of groups has the offset 1 of group
+// "a", and whose disk is full.
+func fullDisk(t *testing.T) (*rig, *kgo.Client, *committer) {
+	r := newRig(t, 5, "offsets.topic.num.partitions", "1")
+	r.ground.Disk.SetCapacity(1 << 30)
+	r.mustStart()
+	c := r.client(kgo.RetryTimeout(time.Second))
+	r.createTopic(c, "t", 1)
+	r.createTopic(c, "gone", 1)
+	k := &committer{admin: kadm.NewClient(c), acked: map[string]int64{}}
+	if err := k.commit(context.Background(), "a", 1); err != nil {
+		t.Fatal(err)
+	}
+	var offsets kadm.Offsets
+	offsets.Add(kadm.Offset{Topic: "gone", At: 1, LeaderEpoch: -1})
+	if got, err := k.admin.CommitOffsets(context.Background(), "a", offsets); err != nil || got.Error() != nil {
+		t.Fatal(err, got.Error())
+	}
+	r.ground.Disk.SetCapacity(1) // everything that is there is more than that
+	<-time.After(3 * time.Second)
+	return r, c, k
+}
+
+// TestNode_AFullDiskRefusesCommitsOnly: what groups have committed can be read,
+// members live on, and when space returns commits are taken again at once.
+func TestNode_AFullDiskRefusesCommitsOnly(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, c, k := fullDisk(t)
+		defer func() { _ = r.stop() }()
+		defer c.Close()
+		silent := joinNow(t, c, "b")
+		for range 8 {
+			err := k.commit(context.Background(), "a", 2)
+			if code := kafka.ErrorCode(codeOf(err)); code == kafka.ErrNone || !code.Retriable() {
+				t.Fatalf("commit on a full disk: %v", err)
+			}
+			beat := kmsg.NewPtrHeartbeatRequest()
+			beat.Group, beat.MemberID, beat.Generation = "b", silent.MemberID, silent.Generation
+			if got := request[*kmsg.HeartbeatResponse](t, c, beat); got.ErrorCode != 0 {
+				t.Fatalf("a heartbeat on a full disk: %d", got.ErrorCode)
+			}
+			if got, err := k.admin.FetchOffsets(context.Background(), "a"); err != nil {
+				t.Fatalf("fetch on a full disk: %v", err)
+			} else if o, _ := got.Lookup("t", 0); o.At != 1 {
+				t.Fatalf("found %d", o.At)
+			}
+		}
+		r.ground.Disk.SetCapacity(1 << 30)
+		<-time.After(3 * time.Second)
+		if err := k.commit(context.Background(), "a", 3); err != nil {
+			t.Errorf("commit when there is space again: %v", err)
+		}
+	})
+}
+
+// TestNode_ATopicIsDeletedOnAFullDisk: the offsets of a topic that is deleted to
+// make room go later; until then groups can be asked.
+func TestNode_ATopicIsDeletedOnAFullDisk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, c, k := fullDisk(t)
+		defer func() { _ = r.stop() }()
+		defer c.Close()
+		if _, err := k.admin.DeleteTopics(context.Background(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			<-time.After(200 * time.Millisecond)
+			got, err := k.admin.FetchOffsets(context.Background(), "a")
+			if o, _ := got.Lookup("t", 0); err != nil || o.At != 1 {
+				t.Fatalf("fetch on a full disk: %d, %v", o.At, err)
+			}
+		}
+		r.ground.Disk.SetCapacity(1 << 30)
+		r.until("the offsets of the deleted topic are gone", func() error {
+			got, err := k.admin.FetchOffsets(context.Background(), "a")
+			if _, there := got.Lookup("gone", 0); err != nil || there {
+				return fmt.Errorf("%v, %v", got, err)
+			}
+			return nil
+		})
+	})
+}
+
+// TestNode_GroupsComeBackBySchedule: a partition of groups that could not be
+// written is there again soon, also where nothing else happens.
+func TestNode_GroupsComeBackBySchedule(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r, c, k := fullDisk(t)
+		defer func() { _ = r.stop() }()
+		defer c.Close()
+		// Its leader syncs: that writes, and cannot.
+		q := kmsg.NewPtrSyncGroupRequest()
+		joined := joinNow(t, c, "b")
+		q.Group, q.MemberID, q.Generation = "b", joined.MemberID, joined.Generation
+		if got := request[*kmsg.SyncGroupResponse](t, c, q); got.ErrorCode == 0 {
+			t.Fatal("an assignment was written on a full disk")
+		}
+		r.ground.Disk.SetCapacity(1 << 30)
+		<-time.After(4 * time.Second)
+		if err := k.commit(context.Background(), "a", 3); err != nil {
+			t.Errorf("commit a moment later: %v", err)
+		}
 	})
 }

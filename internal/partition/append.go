@@ -144,6 +144,18 @@ func (p *Partition) appendLocked(r AppendRequest, c *config.Topic, h record.Head
 	return result
 }
 
+// Admits says how an append that waits for every in-sync replica would be refused
+// now, whatever it is; ErrNone when it would not. The next one may fare otherwise.
+func (p *Partition) Admits() kafka.ErrorCode {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	refusal, ok := p.admitLocked(true)
+	if ok {
+		return kafka.ErrNone
+	}
+	return refusal.Code
+}
+
 // admitLocked answers whether an append may happen at all.
 func (p *Partition) admitLocked(needISR bool) (AppendResult, bool) {
 	switch err := p.storage.Err(); {
