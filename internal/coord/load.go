@@ -17,7 +17,10 @@ const loadChunk = 1 << 20
 // load replays the log into a machine. Requests are told to wait meanwhile.
 func (s *shard) load(ctx context.Context) {
 	began := s.c.o.Clock.Now()
+	// Who had the partition before was told to stop before this began: what it has
+	// written is below this end, also if it wrote it in the new epoch.
 	o := s.part.Offsets()
+	s.end = o.LogEnd
 	m := group.New(s.settings())
 	records, err := s.replay(ctx, m, o.LogStart)
 	if ctx.Err() != nil {

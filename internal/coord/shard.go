@@ -45,7 +45,7 @@ type shard struct {
 	c     *Coordinator
 	part  *partition.Partition
 	epoch kafka.LeaderEpoch
-	end   kafka.Offset // of the log, when the shard began: what is loaded
+	end   kafka.Offset // of the log, when loading began: what is loaded
 	// due is when tick has something to do, in milliseconds; of a dead shard, when
 	// it is replaced.
 	due atomic.Int64
@@ -88,7 +88,7 @@ type batch struct {
 }
 
 func newShard(c *Coordinator, p *partition.Partition, o partition.Offsets) *shard {
-	s := &shard{c: c, part: p, epoch: o.Epoch, end: o.LogEnd}
+	s := &shard{c: c, part: p, epoch: o.Epoch}
 	s.due.Store(never)
 	s.mu.goneAt = notYet
 	s.mu.calls = make(map[group.CallID]*Ticket)
