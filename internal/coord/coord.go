@@ -37,10 +37,7 @@ type Options struct {
 type Coordinator struct {
 	o      Options
 	shards atomic.Pointer[shards]
-	// began is when the coordinator was made, and ahead by how much the wall clock
-	// has been ahead of what has passed since, at most, in nanoseconds.
-	began time.Time
-	ahead atomic.Int64
+	began  time.Time // when the coordinator was made
 	// armed is when the runner wakes up by itself, in milliseconds.
 	armed atomic.Int64
 	kick  chan struct{}
@@ -128,22 +125,15 @@ func (c *Coordinator) alarm(due int64) {
 	}
 }
 
-// now is the time of groups: the wall clock's, except that it goes on at the pace
-// of time where the wall clock is set back. Members that wait would wait for as
-// long as it was set back.
+// now is the time that deadlines of groups count by. It began as the wall clock's
+// and passes evenly: a wall clock that is set ends no session, and nobody waits
+// for it.
 func (c *Coordinator) now() kafka.Timestamp {
-	wall := c.o.Clock.Now().UnixNano() // before passed: a pause between them counts for nothing
-	passed := c.began.Add(c.o.Clock.Since(c.began)).UnixNano()
-	for {
-		ahead := c.ahead.Load()
-		if wall-passed <= ahead {
-			return kafka.Timestamp((passed + ahead) / int64(time.Millisecond))
-		}
-		if c.ahead.CompareAndSwap(ahead, wall-passed) {
-			return kafka.Timestamp(wall / int64(time.Millisecond))
-		}
-	}
+	return kafka.Timestamp(c.began.Add(c.o.Clock.Since(c.began)).UnixMilli())
 }
+
+// wall is what the wall clock says.
+func (c *Coordinator) wall() kafka.Timestamp { return kafka.Timestamp(c.o.Clock.Now().UnixMilli()) }
 
 // TopicCommand makes the internal topic as the broker's settings want it.
 func TopicCommand(settings *config.Broker) controller.CreateTopics {

@@ -116,8 +116,9 @@ func (s *shard) unlock() {
 	s.c.alarm(due)
 }
 
-// timeLocked is the machine's time now.
+// timeLocked is the machine's time now; the machine is told the wall clock's.
 func (s *shard) timeLocked() kafka.Timestamp {
+	s.mu.machine.SetWall(s.c.wall())
 	s.mu.now = max(s.mu.now, s.c.now())
 	return s.mu.now
 }
@@ -230,10 +231,9 @@ func (s *shard) doLocked(e group.Effects) {
 	s.settleLocked()
 }
 
-// stamped gives every record of effects the wall clock's time, which is what the
-// partition accepts: the machine's may be ahead of it.
+// stamped gives every record of effects the wall clock's time.
 func (s *shard) stamped(records []group.Record) []record.Record {
-	now := kafka.Timestamp(s.c.o.Clock.Now().UnixMilli())
+	now := s.c.wall()
 	out := make([]record.Record, len(records))
 	for i, r := range records {
 		out[i] = record.Record{Timestamp: now, Key: r.Key, Value: r.Value}
@@ -384,8 +384,7 @@ func (s *shard) tick(now kafka.Timestamp) {
 		if !ok || at > max(now, s.mu.now) {
 			return
 		}
-		s.mu.now = max(s.mu.now, now)
-		s.doLocked(s.mu.machine.Tick(s.mu.now))
+		s.doLocked(s.mu.machine.Tick(s.timeLocked()))
 	}
 }
 

@@ -38,6 +38,7 @@ type Machine struct {
 	weight   Weight
 	limit    Weight
 	crowded  int
+	wall     kafka.Timestamp // see SetWall; 0: it says what the calls say
 
 	nextCheck kafka.Timestamp // of the offsets' retention
 	doomed    []TopicRef      // topics that are gone, for the next sweep
@@ -53,17 +54,28 @@ func New(settings Settings) *Machine {
 	return &Machine{settings: settings, groups: map[string]*group{}, limit: NoLimit}
 }
 
+// SetWall tells what the wall clock says, for all calls until it is told again.
+// What is kept in the log counts by it: when an offset was committed, and when it
+// expires. Deadlines count by the time of the calls, which passes evenly, so that
+// a wall clock that is set ends no session and delays no rebalance.
+func (m *Machine) SetWall(t kafka.Timestamp) { m.wall = max(t, 1) }
+
 // operation gathers what one call does.
 type operation struct {
 	*Machine
-	now     kafka.Timestamp
+	now     kafka.Timestamp // for deadlines
+	wall    kafka.Timestamp // for what goes to the log
 	effects Effects
 	bytes   int // of the records, about
 }
 
 func (m *Machine) begin(now kafka.Timestamp) *operation {
 	invariant.Check(m.loaded, "group: the machine is used before Loaded")
-	return &operation{Machine: m, now: now, bytes: batchOverhead}
+	o := &operation{Machine: m, now: now, wall: now, bytes: batchOverhead}
+	if m.wall != 0 {
+		o.wall = m.wall
+	}
+	return o
 }
 
 // What a batch takes besides its records, and a record besides its key and value,

@@ -75,7 +75,7 @@ func (o *operation) assign(g *group, assignments []wire.SyncGroupRequestGroupAss
 		}
 	}
 	since := g.since
-	g.since = o.now
+	g.since = o.wall
 	if !o.save(g) {
 		// No log takes this record. Kafka answers the same and tries again.
 		g.since = since
@@ -85,7 +85,7 @@ func (o *operation) assign(g *group, assignments []wire.SyncGroupRequestGroupAss
 		o.rebalance(g)
 		return
 	}
-	g.enter(stable, o.now)
+	g.enter(stable, o.wall)
 	for m := g.first; m != nil; m = m.next {
 		o.answerSync(g, m, kafka.ErrNone)
 	}

@@ -105,13 +105,13 @@ func (o *operation) commit(g *group, r *CommitRequest) *wire.OffsetCommitRespons
 func (o *operation) commitOf(r *CommitRequest, topicID [16]byte, p *wire.OffsetCommitRequestTopicPartition) committed {
 	c := committed{
 		offset: kafka.Offset(p.Offset), leaderEpoch: kafka.LeaderEpoch(p.LeaderEpoch),
-		at: o.now, expires: kafka.NoTimestamp, topicID: kafka.TopicID(topicID),
+		at: o.wall, expires: kafka.NoTimestamp, topicID: kafka.TopicID(topicID),
 	}
 	if p.Metadata != nil {
 		c.metadata = *p.Metadata
 	}
 	if r.RetentionTimeMillis >= 0 { // versions 2 to 4
-		c.expires = o.now + min(kafka.Timestamp(r.RetentionTimeMillis), math.MaxInt64-o.now)
+		c.expires = o.wall + min(kafka.Timestamp(r.RetentionTimeMillis), math.MaxInt64-o.wall)
 		c.leaderEpoch, c.topicID = kafka.NoLeaderEpoch, kafka.TopicID{} // that record cannot carry them
 	}
 	return c

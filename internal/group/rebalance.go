@@ -41,7 +41,7 @@ func (o *operation) rebalance(g *group) {
 	o.timers.cancel(&g.deadline)
 	g.initial = g.phase == empty
 	g.joinedMore = false
-	g.enter(preparing, o.now)
+	g.enter(preparing, o.wall)
 	timeout := g.rebalanceTimeout()
 	switch {
 	case g.initial:
@@ -104,7 +104,7 @@ func (o *operation) complete(g *group) {
 	protocol := g.selectProtocol()
 	g.protocol = &protocol
 	g.subscribed = g.subscription()
-	g.enter(completing, o.now)
+	g.enter(completing, o.wall)
 	for m := g.first; m != nil; m = m.next {
 		if m.join.set {
 			o.reply(m.join.call, o.joined(g, m, true))
@@ -120,7 +120,7 @@ func (o *operation) complete(g *group) {
 func (o *operation) becomeEmpty(g *group) {
 	g.protocol, g.leader = nil, ""
 	g.subscribed = g.subscription()
-	g.enter(empty, o.now)
+	g.enter(empty, o.wall)
 	o.save(g)
 }
 

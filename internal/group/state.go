@@ -41,7 +41,7 @@ type group struct {
 	protocolType string // "" for a group that never had members
 	protocol     *string
 	leader       string
-	since        kafka.Timestamp // when the phase began
+	since        kafka.Timestamp // when the phase began, by the wall clock
 
 	members     map[string]*member
 	first, last *member             // in the order of joining
@@ -204,9 +204,9 @@ func (g *group) allJoined() bool { return g.joining == len(g.members) && len(g.p
 
 func (g *group) isLeader(m *member) bool { return g.leader == m.id }
 
-func (g *group) enter(p phase, now kafka.Timestamp) {
+func (g *group) enter(p phase, wall kafka.Timestamp) {
 	g.phase = p
-	g.since = now
+	g.since = wall
 }
 
 // rebalanceTimeout is the longest of the members', in ms.

@@ -126,11 +126,11 @@ func (o *operation) expired(g *group, c committed) bool {
 		return false
 	}
 	if c.expires != kafka.NoTimestamp {
-		return o.now >= c.expires
+		return o.wall >= c.expires
 	}
 	from := c.at
 	if g.protocolType != "" {
 		from = max(from, g.since)
 	}
-	return o.now-from >= millis(o.settings.OffsetRetention)
+	return o.wall-from >= millis(o.settings.OffsetRetention)
 }

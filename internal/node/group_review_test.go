@@ -69,6 +69,35 @@ func TestNode_GroupsOutliveAClockThatIsSetBack(t *testing.T) {
 	}
 }
 
+// TestNode_GroupsOutliveAClockThatIsSetForward: nobody's session ends because the
+// wall clock was wrong.
+func TestNode_GroupsOutliveAClockThatIsSetForward(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, 1)
+		wall := &jumping{}
+		r.ground.Clock = wall
+		r.mustStart()
+		defer func() { _ = r.stop() }()
+		c := r.client()
+		defer c.Close()
+		one := joinNow(t, c, "g")
+		sync := kmsg.NewPtrSyncGroupRequest()
+		sync.Group, sync.MemberID, sync.Generation = "g", one.MemberID, one.Generation
+		if got := request[*kmsg.SyncGroupResponse](t, c, sync); got.ErrorCode != 0 {
+			t.Fatalf("sync: %d", got.ErrorCode)
+		}
+		for range 8 {
+			wall.skew.Add(int64(6 * time.Hour))
+			<-time.After(5 * time.Second)
+			beat := kmsg.NewPtrHeartbeatRequest()
+			beat.Group, beat.MemberID, beat.Generation = "g", one.MemberID, one.Generation
+			if got := request[*kmsg.HeartbeatResponse](t, c, beat); got.ErrorCode != 0 {
+				t.Fatalf("heartbeat: %d", got.ErrorCode)
+			}
+		}
+	})
+}
+
 // TestNode_TheInternalTopicIsCleanedWhateverItsSettings: limits on what clients
 // may write do not keep the cleaner from its work.
 func TestNode_TheInternalTopicIsCleanedWhateverItsSettings(t *testing.T) {
