@@ -121,10 +121,14 @@ func (g *group) describe(to *wire.DescribeGroupsResponseGroup) {
 // by name. Filters do not mind upper and lower case.
 func (m *Machine) List(r *wire.ListGroupsRequest) Read[[]wire.ListGroupsResponseGroup] {
 	groups := []wire.ListGroupsResponseGroup{}
+	var wanted [len(phaseNames)]bool // the filter may be long, and there may be many groups
+	for p := range wanted {
+		wanted[p] = len(r.StatesFilter) == 0 || contains(r.StatesFilter, phase(p).String())
+	}
 	if len(r.TypesFilter) == 0 || contains(r.TypesFilter, groupType) {
 		for _, name := range m.names() {
 			g := m.groups[name]
-			if len(r.StatesFilter) > 0 && !contains(r.StatesFilter, g.phase.String()) {
+			if !wanted[g.phase] {
 				continue
 			}
 			groups = append(groups, wire.ListGroupsResponseGroup{

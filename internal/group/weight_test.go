@@ -256,3 +256,49 @@ func TestJoin_HasBoundsForMemory(t *testing.T) {
 		t.Errorf("%d bytes of %d in ids that were handed out, %d refused", w, limit, refused)
 	}
 }
+
+// TestSync_HasBoundsForMemory: assignments count too.
+func TestSync_HasBoundsForMemory(t *testing.T) {
+	const limit = 4 << 20
+	r := newRig(t, testSettings())
+	r.m.Limit(Weight{Members: limit, Offsets: limit})
+	for i := range 20 {
+		q := joinRequest("")
+		q.Group, q.NewMemberID, q.Version = fmt.Sprint("g", i), fmt.Sprint("m", i), 3
+		r.join(q)
+	}
+	r.advance(5 * time.Second)
+	refused := 0
+	for i := range 20 {
+		sync := wire.NewSyncGroupRequest()
+		sync.Group, sync.MemberID, sync.Generation = fmt.Sprint("g", i), fmt.Sprint("m", i), 1
+		sync.GroupAssignment = []wire.SyncGroupRequestGroupAssignment{{MemberID: sync.MemberID, MemberAssignment: make([]byte, 900<<10)}}
+		c := r.call()
+		r.take(r.m.Sync(r.now, c, &sync))
+		if got := r.answers[c].(*wire.SyncGroupResponse); kafka.ErrorCode(got.ErrorCode) == kafka.ErrCoordinatorLoadInProgress {
+			refused++
+		}
+	}
+	if w := r.m.Weight(); w.Members > limit || w != reweigh(r.m) || refused < 15 {
+		t.Errorf("%+v of %d (%+v), %d of 20 refused", w, limit, reweigh(r.m), refused)
+	}
+}
+
+// TestList_TakesLongFilters: a filter of a million states costs about a million
+// comparisons, not as many for each group.
+func TestList_TakesLongFilters(t *testing.T) {
+	r := newRig(t, testSettings())
+	for i := range 2000 {
+		q := commitRequest("", -1, 1)
+		q.Group = fmt.Sprint("g", i)
+		r.commit(q)
+	}
+	q := wire.NewListGroupsRequest()
+	for range 1_000_000 {
+		q.StatesFilter = append(q.StatesFilter, "Dead?")
+	}
+	began := time.Now()
+	if got := r.m.List(&q); len(got.Value) != 0 || time.Since(began) > 5*time.Second {
+		t.Errorf("%d groups after %v", len(got.Value), time.Since(began))
+	}
+}
