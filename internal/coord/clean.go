@@ -43,8 +43,8 @@ type newest struct {
 // clean makes one pass over the partition.
 func (s *shard) clean(ctx context.Context) error {
 	closed := s.part.Log().Closed()
-	if len(closed) == 0 {
-		return nil
+	if len(closed) == 0 || closed[len(closed)-1].End == s.looked {
+		return nil // a look reads everything: one for each segment that is closed
 	}
 	o := s.part.Offsets()
 	if !s.beginClean() {
@@ -61,6 +61,7 @@ func (s *shard) clean(ctx context.Context) error {
 	}
 	n, live := worthMoving(closed, keys)
 	if n == 0 {
+		s.looked = closed[len(closed)-1].End
 		return nil
 	}
 	upTo := closed[n-1].End

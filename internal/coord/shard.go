@@ -46,6 +46,9 @@ type shard struct {
 	part  *partition.Partition
 	epoch kafka.LeaderEpoch
 	end   kafka.Offset // of the log, when loading began: what is loaded
+	// looked is where the closed segments ended when the cleaner found nothing worth
+	// its while. It is the cleaner's.
+	looked kafka.Offset
 	// due is when tick has something to do, in milliseconds; of a dead shard, when
 	// it is replaced.
 	due atomic.Int64

@@ -3,6 +3,7 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"holdfast/internal/clock"
 	"holdfast/internal/kafka"
+	"holdfast/internal/vfs"
 )
 
 // jumping is the real clock with a wall that can be set. It knows no other times
@@ -282,6 +284,38 @@ func TestNode_GroupsComeBackBySchedule(t *testing.T) {
 		<-time.After(4 * time.Second)
 		if err := k.commit(context.Background(), "a", 3); err != nil {
 			t.Errorf("commit a moment later: %v", err)
+		}
+	})
+}
+
+// TestNode_TheCleanerReadsOnlyWhatIsNew: where nothing was written since the last
+// look, the next one costs nothing.
+func TestNode_TheCleanerReadsOnlyWhatIsNew(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, 1, "offsets.topic.segment.bytes", "1048576", "offsets.topic.num.partitions", "1", "log.retention.check.interval.ms", "1000")
+		var reads atomic.Int64
+		r.ground.Disk.SetLatency(clock.Real{}, func(op vfs.Op, name string, n int) time.Duration {
+			if op == vfs.OpRead && strings.Contains(name, "__consumer_offsets-0/") {
+				reads.Add(1)
+			}
+			return 0
+		})
+		r.mustStart()
+		defer func() { _ = r.stop() }()
+		c := r.client()
+		defer c.Close()
+		r.createTopic(c, "t", 1)
+		k := &committer{admin: kadm.NewClient(c), acked: map[string]int64{}}
+		for i := range 600 { // all live: nothing to clean
+			if err := k.commit(context.Background(), fmt.Sprint("still-", i), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-time.After(3 * time.Second)
+		reads.Store(0)
+		<-time.After(100 * time.Second)
+		if n := reads.Load(); n > 10 {
+			t.Errorf("100 looks at a log that did not change cost %d reads", n)
 		}
 	})
 }
