@@ -32,7 +32,7 @@ func (c *Coordinator) freshUUID() string {
 
 // Sync handles SyncGroup: *wire.SyncGroupResponse. It may wait for the leader.
 func (c *Coordinator) Sync(w *purgatory.Waiter, q *wire.SyncGroupRequest) *Ticket {
-	return c.shardOf(q.Group).call(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
+	return c.shardOf(q.Group).callWrite(w, func(m *group.Machine, now kafka.Timestamp, id group.CallID) group.Effects {
 		return m.Sync(now, id, q)
 	})
 }

@@ -214,6 +214,12 @@ func TestNode_AFullDiskRefusesCommitsOnly(t *testing.T) {
 		defer func() { _ = r.stop() }()
 		defer c.Close()
 		silent := joinNow(t, c, "b")
+		other := joinNow(t, c, "c")
+		q := kmsg.NewPtrSyncGroupRequest()
+		q.Group, q.MemberID, q.Generation = "c", other.MemberID, other.Generation
+		if code := kafka.ErrorCode(request[*kmsg.SyncGroupResponse](t, c, q).ErrorCode); code == kafka.ErrNone || !code.Retriable() {
+			t.Fatalf("an assignment on a full disk: %v", code)
+		}
 		for range 8 {
 			err := k.commit(context.Background(), "a", 2)
 			if code := kafka.ErrorCode(codeOf(err)); code == kafka.ErrNone || !code.Retriable() {
@@ -273,12 +279,13 @@ func TestNode_GroupsComeBackBySchedule(t *testing.T) {
 		r, c, k := fullDisk(t)
 		defer func() { _ = r.stop() }()
 		defer c.Close()
-		// Its leader syncs: that writes, and cannot.
-		q := kmsg.NewPtrSyncGroupRequest()
-		joined := joinNow(t, c, "b")
-		q.Group, q.MemberID, q.Generation = "b", joined.MemberID, joined.Generation
-		if got := request[*kmsg.SyncGroupResponse](t, c, q); got.ErrorCode == 0 {
-			t.Fatal("an assignment was written on a full disk")
+		// The last member leaves: that writes, and cannot.
+		q := kmsg.NewPtrLeaveGroupRequest()
+		m := kmsg.NewLeaveGroupRequestMember()
+		m.MemberID = joinNow(t, c, "b").MemberID
+		q.Group, q.Members = "b", append(q.Members, m)
+		if got := request[*kmsg.LeaveGroupResponse](t, c, q); got.ErrorCode == 0 {
+			t.Fatal("an empty group was written on a full disk")
 		}
 		r.ground.Disk.SetCapacity(1 << 30)
 		<-time.After(4 * time.Second)
