@@ -15,6 +15,8 @@
 //  2. A machine whose append failed, or whose epoch ended, is never asked again.
 //     Everybody who waits for it is told NOT_COORDINATOR, which sends every
 //     client back to FindCoordinator, and a new one is loaded from the log.
+//     What a client asks to be written while the disk is full is refused before a
+//     machine has seen it.
 //  3. A machine is loaded from everything that was in the log when its loading
 //     began, and only once all of that is committed.
 //  4. The cleaner takes a record away when a newer one of its key, perhaps a copy

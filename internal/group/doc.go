@@ -58,14 +58,18 @@
 //     from the later of the last commit and the departure of the last member.
 //  8. An offset that was committed for one topic id is never given for another.
 //  9. What clients make a machine hold is counted in bytes, and no call takes it
-//     above its limit; what does not make it more goes on at the limit.
+//     above its limit; what does not make it more goes on at the limit. The members
+//     of one group have a share of their own, so many times its largest record.
 //  10. The work of a call does not grow with the number of members, except where
 //     a generation begins or ends: then it is proportional to it, once.
+//  11. Deadlines count by the time of the calls, which passes evenly; what is in the
+//     log counts by the wall clock (SetWall).
 //
 // Invariants 1 to 4 and 7 are tried on all sequences of a few actions by
 // model_test.go, and mutants_test.go shows that the model notices when one of
 // them breaks; 5 by random histories and compactions in replay_test.go; 6 by a
-// fuzz target; 9 by weight_test.go against the heap; 10 by counting allocations.
+// fuzz target; 9 by weight_test.go against the heap; 10 by counting allocations;
+// 11 by wall_test.go.
 //
 // # File map
 //

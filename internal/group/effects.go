@@ -29,7 +29,7 @@ type Reply struct {
 }
 
 // Effects is what the shell has to do after a call: append Records as one batch
-// (all or nothing, with the timestamp of the call), then send each reply when its
+// (all or nothing, stamped with the wall clock's time), then send each reply when its
 // After is committed.
 type Effects struct {
 	Seq     Seq // number of Records; 0 when there are none
