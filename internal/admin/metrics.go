@@ -2,6 +2,7 @@ package admin
 
 import (
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -36,9 +37,18 @@ type emitter struct{ ch chan<- prometheus.Metric }
 func (e emitter) put(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
 	var names, values []string
 	for i := 0; i+1 < len(labels); i += 2 {
-		names, values = append(names, labels[i]), append(values, labels[i+1])
+		names, values = append(names, labels[i]), append(values, label(labels[i+1]))
 	}
 	e.ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
+}
+
+// label is s as the value of a label: strangers choose the names of groups and
+// clients, and Prometheus takes nothing but UTF-8. Different names stay different.
+func label(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strconv.Quote(s)
 }
 
 func (e emitter) gauge(name, help string, value float64, labels ...string) {
@@ -67,6 +77,10 @@ func (e emitter) broker(v *View) {
 	}
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.Zero), "acks", "0")
 	e.counter("holdfast_weak_acks_total", "Produce requests that asked for less than acks=all.", float64(v.WeakAcks.One), "acks", "1")
+	for _, w := range v.WeakClients {
+		e.counter("holdfast_weak_acks_client_batches_total", "Batches that asked for less than acks=all, by who sent them.", float64(w.Batches),
+			"topic", w.Topic, "client_id", w.ClientID, "acks", strconv.Itoa(int(w.Acks)))
+	}
 	e.gauge("kafka_broker_info", "This broker; always 1.", 1, "id", strconv.Itoa(int(v.Broker)), "address", v.Address)
 	e.gauge("kafka_brokers", "Brokers in the cluster.", float64(v.Brokers))
 }

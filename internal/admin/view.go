@@ -8,21 +8,22 @@ import (
 
 // View is a picture of one broker at one moment.
 type View struct {
-	Broker     kafka.BrokerID
-	ClusterID  string
-	Version    string
-	Started    time.Time
-	Checks     []Check
-	Topics     int
-	Brokers    int
-	Partitions []Partition
-	Requests   []Requests
-	Network    Network
-	Storage    Storage
-	Quorum     Quorum
-	WeakAcks   WeakAcks
-	Address    string // host:port that clients are told
-	Groups     []Group
+	Broker      kafka.BrokerID
+	ClusterID   string
+	Version     string
+	Started     time.Time
+	Checks      []Check
+	Topics      int
+	Brokers     int
+	Partitions  []Partition
+	Requests    []Requests
+	Network     Network
+	Storage     Storage
+	Quorum      Quorum
+	WeakAcks    WeakAcks
+	WeakClients []WeakClient
+	Address     string // host:port that clients are told
+	Groups      []Group
 	// GroupsHidden is how many positions Groups leaves out.
 	GroupsHidden int
 }
@@ -130,6 +131,14 @@ type Quorum struct {
 	LogEnd        kafka.Offset
 	IsLeader      bool
 	Offline       int // partitions without a leader, known only where IsLeader
+}
+
+// WeakClient counts the batches of one client for one topic that asked for less
+// than acks=all.
+type WeakClient struct {
+	Topic, ClientID string
+	Acks            int16
+	Batches         int64
 }
 
 // WeakAcks counts produce requests that asked for less than acks=all.

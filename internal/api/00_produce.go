@@ -130,8 +130,8 @@ func (p *producing) appendOne(acks int16, t *wire.ProduceRequestTopic, in *wire.
 		out.ErrorCode = int16(kafka.ErrInvalidRequiredAcks)
 		return out, appendWait{}
 	}
-	if rule.warn {
-		p.a.warnWeakAcks(&p.request, part.Topic(), acks)
+	if acks != -1 {
+		p.a.noteWeakAcks(&p.request, part.Topic(), acks, rule.warn)
 	}
 	if least := p.request.Received.Add(rule.atLeast); rule.atLeast > 0 && p.deadline.Before(least) {
 		p.deadline = least

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/config"
@@ -45,14 +47,18 @@ func acksPolicy(policy config.AcksPolicy, acks int16) acksRule {
 	return weak
 }
 
-// weakClientsMax bounds how many clients are remembered as warned about.
-const weakClientsMax = 10_000
+// weakClientsMax bounds how many clients are told apart; what more of them ask for
+// is counted by partition only.
+const weakClientsMax = 1000
 
-// weakClients remembers who has been warned about, so that each client costs one
-// log line.
+// clientIDMax is how much of a client id is remembered, in bytes.
+const clientIDMax = 128
+
+// weakClients remembers who asked for less than acks=all, so that an operator
+// finds them and each costs one log line.
 type weakClients struct {
-	mu   sync.Mutex
-	seen map[weakClient]struct{}
+	mu   sync.RWMutex
+	seen map[weakClient]*atomic.Int64
 }
 
 type weakClient struct {
@@ -60,22 +66,64 @@ type weakClient struct {
 	acks          int16
 }
 
-// first reports whether this client was not seen before.
-func (w *weakClients) first(c weakClient) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, seen := w.seen[c]; seen || len(w.seen) >= weakClientsMax {
-		return false
+// count notes one request and reports whether this client was not seen before.
+func (w *weakClients) count(c weakClient) (first bool) {
+	w.mu.RLock()
+	n := w.seen[c]
+	w.mu.RUnlock()
+	if n == nil {
+		if n, first = w.add(c); n == nil {
+			return false
+		}
 	}
-	if w.seen == nil {
-		w.seen = make(map[weakClient]struct{})
-	}
-	w.seen[c] = struct{}{}
-	return true
+	n.Add(1)
+	return first
 }
 
-func (a *API) warnWeakAcks(r *Request, topic string, acks int16) {
-	if a.weak.first(weakClient{topic: topic, client: r.clientID(), acks: acks}) {
-		a.o.Log.Warn("a producer asks for less than acks=all", "topic", topic, "client_id", r.clientID(), "client", r.Conn.Client, "acks", acks)
+func (w *weakClients) add(c weakClient) (n *atomic.Int64, first bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := w.seen[c]; n != nil || len(w.seen) >= weakClientsMax {
+		return n, false
+	}
+	if w.seen == nil {
+		w.seen = make(map[weakClient]*atomic.Int64)
+	}
+	// The strings alias the request's frame, or are as long as a stranger likes.
+	c.topic, c.client = strings.Clone(c.topic), strings.Clone(c.client)
+	n = new(atomic.Int64)
+	w.seen[c] = n
+	return n, true
+}
+
+// WeakClient counts the batches of one client id for one topic that asked for
+// less than acks=all.
+type WeakClient struct {
+	Topic, ClientID string
+	Acks            int16
+	Batches         int64
+}
+
+// WeakClients lists who asked for less than acks=all since the start, at most
+// 1,000 of them.
+func (a *API) WeakClients() []WeakClient {
+	a.weak.mu.RLock()
+	defer a.weak.mu.RUnlock()
+	var list []WeakClient
+	for c, n := range a.weak.seen {
+		list = append(list, WeakClient{Topic: c.topic, ClientID: c.client, Acks: c.acks, Batches: n.Load()})
+	}
+	return list
+}
+
+// noteWeakAcks counts a batch with acks 0 or 1, and says so where the policy
+// wants it.
+func (a *API) noteWeakAcks(r *Request, topic string, acks int16, warn bool) {
+	id := r.clientID()
+	if len(id) > clientIDMax {
+		id = id[:clientIDMax]
+	}
+	if a.weak.count(weakClient{topic: topic, client: id, acks: acks}) && warn {
+		a.o.Log.Warn("a producer asks for less than acks=all", "topic", topic, "client_id", id, "client", r.Conn.Client, "acks", acks)
 	}
 }

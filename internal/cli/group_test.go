@@ -222,10 +222,10 @@ func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
 	hf(t, "", "topic", "create", "t", "-p", "2", "-b", addr).want(t, 0)
 	hf(t, "a\nb\n", "produce", "t", "-p", "1", "--acks", "1", "-b", addr).want(t, 0)
 	hf(t, "", "topic", "describe", "t", "-b", addr).want(t, 0, "Size:", " B", "--admin HOST:PORT")
-	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", admin, "--rate", "50ms").want(t, 0, "1 request(s) with acks=1, 0 with acks=0", "0.0 record(s)/s")
+	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", admin, "--rate", "50ms").want(t, 0, "1 batch(es) with acks=1, 0 with acks=0", `1 with acks=1 from client id "holdfast`, "0.0 record(s)/s")
 	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", "127.0.0.1:1").want(t, 0, "not known: 127.0.0.1:1: connection refused; is that the broker's admin listener")
 	for _, as := range []string{"http://" + admin, "http://" + admin + "/", "http://" + admin + "/metrics"} {
-		hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", as).want(t, 0, "1 request(s) with acks=1")
+		hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", as).want(t, 0, "1 batch(es) with acks=1")
 	}
 	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", addr).want(t, 0, "not known: "+addr+" does not speak HTTP")
 	hf(t, "", "topic", "describe", "t", "-b", addr, "--rate", "-2s").want(t, 2, "--rate -2s: want a time")

@@ -3,11 +3,13 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,11 +27,19 @@ type traffic struct {
 	WeakWhy string        `json:"weak_acks_unknown,omitempty"` // why Weak is not known
 }
 
-// weakRequests counts the produce requests since the broker's start that asked
+// weakRequests counts the batches since the broker's start that asked
 // for less than acks=all.
 type weakRequests struct {
-	Zero int64 `json:"acks_0"`
-	One  int64 `json:"acks_1"`
+	Zero    int64        `json:"acks_0"`
+	One     int64        `json:"acks_1"`
+	Clients []weakClient `json:"clients,omitempty"`
+}
+
+// weakClient is one client id that asked for less than acks=all.
+type weakClient struct {
+	ClientID string `json:"client_id"`
+	Acks     string `json:"acks"`
+	Batches  int64  `json:"batches"`
 }
 
 // sizes asks the brokers how many bytes each topic takes. What is not answered
@@ -127,6 +137,9 @@ func (a *app) weakAcks(ctx context.Context, admin string, list []describedTopic)
 
 const metricsMax = 64 << 20
 
+// weakShown is how many clients with weak acks are named; -O json has them all.
+const weakShown = 10
+
 // metricsURL is where a broker's metrics are: its admin listener may be named as
 // HOST:PORT, as a URL, or as the URL of the metrics that a starting broker prints.
 func metricsURL(admin string) string {
@@ -161,39 +174,57 @@ func scrapeWeakAcks(ctx context.Context, admin string) (map[string]weakRequests,
 	return parseWeakAcks(body), nil
 }
 
-// parseWeakAcks reads holdfast_partition_weak_acks_total{...,topic="t",acks="1"} N.
-// Topic names need no escapes.
+// The metrics that say who writes with weak acks: by partition, and by client.
+const (
+	weakByPartition = "holdfast_partition_weak_acks_total"
+	weakByClient    = "holdfast_weak_acks_client_batches_total"
+)
+
 func parseWeakAcks(body []byte) map[string]weakRequests {
 	counts := map[string]weakRequests{}
 	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
-		rest, ok := strings.CutPrefix(lines.Text(), "holdfast_partition_weak_acks_total{")
-		labels, value, ok2 := strings.Cut(rest, "} ")
-		if !ok || !ok2 {
+		name, labels, n := parseSample(lines.Text())
+		w := counts[labels["topic"]]
+		switch {
+		case name == weakByPartition && labels["acks"] == "0":
+			w.Zero += n
+		case name == weakByPartition:
+			w.One += n
+		case name == weakByClient:
+			w.Clients = append(w.Clients, weakClient{ClientID: labels["client_id"], Acks: labels["acks"], Batches: n})
+		default:
 			continue
 		}
-		var topic, acks string
-		for label := range strings.SplitSeq(labels, ",") {
-			name, quoted, _ := strings.Cut(label, "=")
-			switch name {
-			case "topic":
-				topic = strings.Trim(quoted, `"`)
-			case "acks":
-				acks = strings.Trim(quoted, `"`)
-			}
-		}
-		n, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
-		if err != nil {
-			continue
-		}
-		w := counts[topic]
-		if acks == "0" {
-			w.Zero += int64(n)
-		} else {
-			w.One += int64(n)
-		}
-		counts[topic] = w
+		counts[labels["topic"]] = w
+	}
+	for _, w := range counts {
+		slices.SortFunc(w.Clients, func(a, b weakClient) int { return cmp.Compare(b.Batches, a.Batches) })
 	}
 	return counts
+}
+
+// parseSample reads a line of Prometheus' text format; labels is nil for a line
+// that has none.
+func parseSample(line string) (name string, labels map[string]string, value int64) {
+	name, rest, ok := strings.Cut(line, "{")
+	if !ok || strings.HasPrefix(line, "#") {
+		return "", nil, 0
+	}
+	labels = map[string]string{}
+	for !strings.HasPrefix(rest, "}") {
+		label, after, ok := strings.Cut(rest, "=")
+		quoted, err := strconv.QuotedPrefix(after)
+		if !ok || err != nil {
+			return "", nil, 0
+		}
+		labels[label], _ = strconv.Unquote(quoted)
+		rest = strings.TrimPrefix(after[len(quoted):], ",")
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(rest[1:]), 64)
+	if err != nil {
+		return "", nil, 0
+	}
+	return name, labels, int64(n)
 }
 
 // lines are the traffic for people.
@@ -206,10 +237,16 @@ func (t traffic) lines() string {
 		fmt.Fprintf(&text, "Write rate:          %.1f record(s)/s\n", *t.Rate)
 	}
 	switch {
-	case t.Weak != nil && *t.Weak == (weakRequests{}):
+	case t.Weak != nil && t.Weak.Zero+t.Weak.One == 0:
 		text.WriteString("Weak acks:           none since the broker's start\n")
 	case t.Weak != nil:
-		fmt.Fprintf(&text, "Weak acks:           %d request(s) with acks=1, %d with acks=0 since the broker's start\n", t.Weak.One, t.Weak.Zero)
+		fmt.Fprintf(&text, "Weak acks:           %d batch(es) with acks=1, %d with acks=0 since the broker's start\n", t.Weak.One, t.Weak.Zero)
+		for _, c := range t.Weak.Clients[:min(len(t.Weak.Clients), weakShown)] {
+			fmt.Fprintf(&text, "                     %d with acks=%s from client id %q\n", c.Batches, c.Acks, c.ClientID)
+		}
+		if more := len(t.Weak.Clients) - weakShown; more > 0 {
+			fmt.Fprintf(&text, "                     and %d more client ids\n", more)
+		}
 	case t.WeakWhy != "":
 		fmt.Fprintf(&text, "Weak acks:           not known: %s\n", clean(t.WeakWhy))
 	}

@@ -32,7 +32,7 @@ func TestDashboards_TheNamesOfTheirQueries(t *testing.T) {
 		defer c.Close()
 		r.createTopic(c, "t", 2)
 		r.produceN(c, "t", 0, 7)
-		r.commitFour(c)
+		r.commitFour(c, "readers")
 		families := r.families()
 		for _, m := range yes {
 			// The process metrics come from the machine that runs the test.
@@ -53,13 +53,37 @@ func TestDashboards_TheNamesOfTheirQueries(t *testing.T) {
 	})
 }
 
+// TestMetrics_TakeAnyName: names that strangers choose neither end a scrape nor
+// the broker.
+func TestMetrics_TakeAnyName(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, 1, "admin.listen", adminAddress, "offsets.topic.num.partitions", "1")
+		r.mustStart()
+		defer func() { _ = r.stop() }()
+		c := r.client(kgo.ClientID("\xfe\"\n"), kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
+		defer c.Close()
+		r.createTopic(c, "t", 1)
+		r.produceN(c, "t", 0, 5)
+		for _, group := range []string{"\xff", "\xfe", "a\nb\"c\\"} {
+			r.commitFour(c, group)
+		}
+		families := r.families()
+		if got := families["kafka_consumergroup_current_offset"].GetMetric(); len(got) != 3 {
+			t.Errorf("%d groups, want 3: %v", len(got), got)
+		}
+		if got := families["holdfast_weak_acks_client_batches_total"].GetMetric(); len(got) != 1 || valueOf(got[0]) < 1 {
+			t.Errorf("weak clients: %v", got)
+		}
+	})
+}
+
 // commitFour commits position 4 of partition 0 of topic t for a group without
 // members.
-func (r *rig) commitFour(c *kgo.Client) {
+func (r *rig) commitFour(c *kgo.Client, group string) {
 	r.t.Helper()
 	var at kadm.Offsets
 	at.AddOffset("t", 0, 4, -1)
-	got, err := kadm.NewClient(c).CommitOffsets(r.t.Context(), "readers", at)
+	got, err := kadm.NewClient(c).CommitOffsets(r.t.Context(), group, at)
 	if err == nil {
 		err = got.Error()
 	}

@@ -82,6 +82,9 @@ func (n *Node) fillRequests(v *admin.View) {
 			v.Requests = append(v.Requests, admin.Requests{API: k.Name, Total: total, Failed: failed})
 		}
 	}
+	for _, w := range n.api.WeakClients() {
+		v.WeakClients = append(v.WeakClients, admin.WeakClient(w))
+	}
 	for i := range v.Partitions {
 		v.WeakAcks.Zero += v.Partitions[i].WeakZero
 		v.WeakAcks.One += v.Partitions[i].WeakOne
