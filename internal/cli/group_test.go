@@ -242,6 +242,31 @@ func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
 	}
 }
 
+func TestTopicList_Patterns(t *testing.T) {
+	cmd, addr := brokerProcess(t, filepath.Join(t.TempDir(), "data"), "127.0.0.1:0")
+	defer end(t, cmd)
+	hf(t, "", "topic", "create", "orders-a", "orders-b", "other", "-b", addr).want(t, 0)
+	for _, c := range []struct{ args, want string }{
+		{"", "orders-a orders-b other"}, {"orders-*", "orders-a orders-b"}, {"*-[b] other", "orders-b other"}, {"x*", ""}, {"orders-a", "orders-a"},
+	} {
+		r := hf(t, "", append([]string{"topic", "list", "-b", addr, "-O", "json"}, strings.Fields(c.args)...)...).want(t, 0)
+		var list []struct{ Topic string }
+		if err := json.Unmarshal([]byte(r.out), &list); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range list {
+			got = append(got, l.Topic)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("topic list %s: %v, want %s", c.args, got, c.want)
+		}
+	}
+	hf(t, "", "topic", "list", "-b", addr, "o*", "orders-c").want(t, 1, "orders-c: there is no such topic")
+	hf(t, "", "topic", "list", "-b", addr, "[").want(t, 2, "is no pattern")
+	hf(t, "", "topic", "alter", "other", "-b", addr, "--set", "retention.ms=1h").want(t, 1, "1h is 3600000 milliseconds")
+}
+
 func TestTopicAlter_SaysWhatRetentionWillDelete(t *testing.T) {
 	addr := broker(t)
 	alter := func(topic string, sets ...string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"sort"
 	"strings"
@@ -223,8 +224,8 @@ type listedTopic struct {
 
 func (a *app) topicListCommand() *cobra.Command {
 	var internal bool
-	cmd := &cobra.Command{Use: "list [NAME...]", Aliases: []string{"ls"}, Short: "List topics", ValidArgsFunction: a.completeTopics,
-		Example: "  holdfast topic list\n  holdfast topic ls -O json | jq -r '.[].topic'",
+	cmd := &cobra.Command{Use: "list [NAME|PATTERN...]", Aliases: []string{"ls"}, Short: "List topics", ValidArgsFunction: a.completeTopics,
+		Example: "  holdfast topic list\n  holdfast topic list 'orders-*'\n  holdfast topic ls -O json | jq -r '.[].topic'",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			return a.ask(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.listTopics(ctx, adm, args, internal) })
 		})}
@@ -234,10 +235,47 @@ func (a *app) topicListCommand() *cobra.Command {
 	return cmd
 }
 
+// isPattern reports whether a name of a topic is one: no topic has these
+// characters.
+func isPattern(name string) bool { return strings.ContainsAny(name, "*?[") }
+
+// keepMatches leaves the topics that a name or a pattern chooses. A name that
+// chooses nothing is an error, a pattern is not.
+func keepMatches(details kadm.TopicDetails, names []string) error {
+	chosen := map[string]bool{}
+	for _, name := range names {
+		if !isPattern(name) && !details.Has(name) {
+			return fmt.Errorf("%s: there is no such topic", name)
+		}
+		for topic := range details {
+			ok, err := path.Match(name, topic)
+			if err != nil {
+				return usagef("%q is no pattern; want * for any characters, ? for one, [ab] for one of these", name)
+			}
+			chosen[topic] = chosen[topic] || ok
+		}
+	}
+	for topic := range details {
+		if !chosen[topic] {
+			delete(details, topic)
+		}
+	}
+	return nil
+}
+
 func (a *app) listTopics(ctx context.Context, adm *kadm.Client, names []string, internal bool) error {
-	details, err := adm.ListTopicsWithInternal(ctx, names...)
+	asked, patterns := names, slices.ContainsFunc(names, isPattern)
+	if patterns {
+		asked = nil // all: the patterns are ours
+	}
+	details, err := adm.ListTopicsWithInternal(ctx, asked...)
 	if err != nil {
 		return err
+	}
+	if patterns {
+		if err := keepMatches(details, names); err != nil {
+			return err
+		}
 	}
 	list := []listedTopic{}
 	var firstErr error

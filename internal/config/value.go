@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Type is the type of a setting's value. The numbers are those of DescribeConfigs.
@@ -76,6 +77,9 @@ func ParseValue(t Type, text string) (Value, error) {
 func parseInt(text string, bits int) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, bits)
 	if err != nil {
+		if d, timeErr := time.ParseDuration(text); timeErr == nil {
+			return 0, fmt.Errorf("want a whole number without a unit; %s is %d milliseconds", text, d.Milliseconds())
+		}
 		limit := int64(1)<<(bits-1) - 1
 		return 0, fmt.Errorf("want a whole number from %d to %d", -limit-1, limit)
 	}
