@@ -38,13 +38,31 @@ func TestKcat(t *testing.T) {
 	}
 	b := start(t)
 	began := time.Now()
+	version := kcatVersion(t)
+	verdict := func(feature string, ok bool) {
+		word := "passed"
+		if !ok {
+			word = "failed"
+		}
+		report(t, "kcat (librdkafka)", version, feature, word, "")
+	}
+	read := true
 	for _, codec := range codecs {
 		for _, idempotent := range []string{"true", "false"} {
-			t.Run(codec.name+" idempotent="+idempotent, func(t *testing.T) { kcatRoundTrip(t, b.addr, codec.name, idempotent) })
+			mode := map[string]string{"true": "idempotent", "false": "ordinary"}[idempotent]
+			ok := t.Run(codec.name+" idempotent="+idempotent, func(t *testing.T) { kcatRoundTrip(t, b.addr, codec.name, idempotent) })
+			verdict("produce "+codec.name+" "+mode, ok)
+			read = read && ok
 		}
 	}
+	for _, from := range []string{"start", "offset", "timestamp"} {
+		verdict("consume from "+from, read)
+	}
+	verdict("group rebalance and restart from the commit", t.Run("group", func(t *testing.T) { kcatGroup(t, b.addr) }))
+	report(t, "kcat (librdkafka)", version, "admin", "unsupported", "kcat changes no topics and no groups")
+	report(t, "kcat (librdkafka)", version, "survive", "unsupported", "kcat tells how it ended, not which record was acknowledged; confluent-kafka shows the same library")
 	rig.Record(t, rig.Result{
-		What:    "kcat (librdkafka) writes with 5 compressions, idempotent and not, and reads from start, offset and timestamp",
+		What:    "kcat (librdkafka) writes with 5 compressions, idempotent and not, and reads from start, offset and timestamp; a group of two, restarted",
 		Seconds: time.Since(began).Seconds(),
 	})
 }
