@@ -92,7 +92,7 @@ func (p *Partition) append(r AppendRequest) AppendResult {
 	p.mu.Lock()
 	result := p.appendLocked(r, c, header, now)
 	var wake []*purgatory.Waiter
-	if result.Code == kafka.ErrNone && p.pageCache(c) && p.mu.lead.Flushed(p.self, p.log.End()) {
+	if result.Code == kafka.ErrNone && p.pageCache(c) && p.mu.lead.Appended(p.log.End(), p.clock.Now()).Moved {
 		wake = p.committedLocked(nil)
 	}
 	p.mu.Unlock()

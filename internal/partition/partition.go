@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"holdfast/internal/clock"
 	"holdfast/internal/config"
@@ -56,6 +57,7 @@ type Partition struct {
 		sync.Mutex
 		leading bool
 		lead    isr.Leader
+		term    Leadership   // the one that lead was told of
 		durable kafka.Offset // exclusive end of the contiguous durable prefix
 		failed  error        // set once; nothing is appended or acknowledged afterwards
 		commits waitList     // wait for the high watermark
@@ -137,7 +139,12 @@ func (p *Partition) Config() *config.Topic { return p.config.Load() }
 func (p *Partition) SetConfig(c *config.Topic, minISR int) {
 	p.config.Store(c)
 	p.mu.Lock()
-	moved := p.mu.leading && p.mu.lead.SetMinISR(minISR)
+	moved := false
+	if p.mu.leading {
+		p.mu.term.MinISR = minISR
+		t := p.mu.term
+		moved = p.mu.lead.Changed(isr.Change{Replicas: t.ISR, ISR: t.ISR, MinISR: minISR, PageCache: p.pageCache(c)}, p.clock.Now()).Moved
+	}
 	var wake []*purgatory.Waiter
 	if moved {
 		wake = p.committedLocked(nil)
@@ -153,6 +160,9 @@ type Leadership struct {
 	MinISR int
 }
 
+// lagMax stands for replica.lag.time.max.ms while there is no follower.
+const lagMax = 10 * time.Second
+
 // Lead begins a leadership, or changes nothing when this epoch has begun.
 func (p *Partition) Lead(t Leadership) {
 	p.mu.Lock()
@@ -164,9 +174,10 @@ func (p *Partition) Lead(t Leadership) {
 		if p.mu.leading {
 			hw = p.mu.lead.HighWatermark()
 		}
-		p.mu.lead = isr.NewLeader(isr.Term{Self: p.self, Epoch: t.Epoch, ISR: t.ISR, MinISR: t.MinISR,
-			Durable: max(p.mu.durable, hw), HighWatermark: max(hw, p.log.Start())})
-		p.mu.leading = true
+		p.mu.lead = isr.NewLeader(isr.Term{Self: p.self, Epoch: t.Epoch, Replicas: t.ISR, ISR: t.ISR, MinISR: t.MinISR,
+			End: p.log.End(), Durable: max(p.mu.durable, hw), HighWatermark: max(hw, p.log.Start()),
+			LagMax: lagMax, Now: p.clock.Now(), PageCache: p.pageCache(p.config.Load())})
+		p.mu.leading, p.mu.term = true, t
 		wake = p.endTerm(nil)
 	}
 	p.mu.Unlock()
@@ -197,7 +208,7 @@ func (p *Partition) Flushed(end kafka.Offset) {
 	p.mu.Lock()
 	p.mu.durable = max(p.mu.durable, end)
 	wake := p.mu.locals.take(nil, p.mu.durable)
-	if p.mu.leading && p.mu.lead.Flushed(p.self, end) {
+	if p.mu.leading && p.mu.lead.Flushed(end, p.clock.Now()).Moved {
 		wake = p.committedLocked(wake)
 	}
 	p.mu.Unlock()
