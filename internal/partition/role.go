@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -197,8 +196,18 @@ func (p *Partition) Flushed(end kafka.Offset) {
 		_, matched := p.mu.following.rules.Progress(end)
 		a.progressed = grew && matched
 	}
+	p.noteLocked()
 	p.mu.Unlock()
 	p.finish(&a)
+}
+
+// noteLocked lets the data directory remember the high watermark, where no append is
+// under way that would carry it into the journal.
+func (p *Partition) noteLocked() {
+	if high := p.highLocked(); high == p.log.End() && high == p.mu.durable && high > p.mu.noted {
+		p.mu.noted = high
+		p.storage.Note(p.log, high)
+	}
 }
 
 // Failed implements datadir.Flushable: the directory has stopped and nothing
@@ -219,12 +228,20 @@ func (p *Partition) failLocked(err error) {
 	}
 }
 
-// Err is why this replica takes nothing any more: a *DivergedBelowHighWatermarkError, a failure of
-// its log or of its data directory; nil while it does.
+// Err is why this replica takes nothing any more: a
+// *DivergedBelowHighWatermarkError, a failure of its log or of its data directory;
+// nil while it does.
 func (p *Partition) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.mu.failed, p.storage.Err())
+	return p.errLocked()
+}
+
+func (p *Partition) errLocked() error {
+	if p.mu.failed != nil {
+		return p.mu.failed
+	}
+	return p.storage.Err()
 }
 
 // applyLocked notes what the rules of the leader ask for.
@@ -290,6 +307,7 @@ func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.Bro
 		code = kafka.ErrInvalidRequest // matched with this leader, which has no such offset
 	default:
 		p.applyLocked(p.mu.lead.Reported(isr.Report{Replica: replica, Epoch: brokerEpoch, Durable: end}, now), &a)
+		p.noteLocked()
 	}
 	p.mu.Unlock()
 	p.finish(&a)
