@@ -265,18 +265,19 @@ func (p *Partition) Tick(now time.Time) {
 
 // ISRProposal is the ISR change that the leader has asked for and whose outcome is
 // not known, for sending it, also again. It is false where there is none.
-func (p *Partition) ISRProposal() (kafka.LeaderEpoch, isr.Proposal, bool) {
+func (p *Partition) ISRProposal() (isr.Proposal, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.role != leads || p.mu.failed != nil {
-		return kafka.NoLeaderEpoch, isr.Proposal{}, false
+		return isr.Proposal{}, false
 	}
-	proposal, ok := p.mu.lead.Outstanding()
-	return p.mu.epoch, proposal, ok
+	return p.mu.lead.Outstanding()
 }
 
 // ISRAnswered tells the controller's answer to a proposal. Only a definite refusal
-// changes anything; for the rest the metadata says, through Lead, what became of it.
+// changes anything: that of the only attempt that was made. The refusal of an attempt
+// that was made again says nothing about the first one, which may have been applied;
+// then the metadata says, through Lead, what became of it.
 func (p *Partition) ISRAnswered(answer isr.Answer) {
 	now := p.clock.Now()
 	p.step(func(l *isr.Leader) isr.Effects { return l.Answered(answer, now) })

@@ -12,6 +12,7 @@ package partition_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -244,7 +245,7 @@ func (w *chaos) control() {
 		if n.down {
 			continue
 		}
-		epoch, p, ok := n.ISRProposal()
+		p, ok := n.ISRProposal()
 		if !ok {
 			continue
 		}
@@ -252,15 +253,15 @@ func (w *chaos) control() {
 			w.faults["lost proposal"]++
 			continue
 		}
-		w.alterISR(n, epoch, p)
+		w.alterISR(n, p)
 	}
 }
 
 // believe is what no leader may do: it takes what it asks for as given.
 func (w *chaos) believe(n *node) {
-	if epoch, p, ok := n.ISRProposal(); ok && w.broken == believesProposal {
+	if p, ok := n.ISRProposal(); ok && w.broken == believesProposal {
 		t := w.leadership()
-		t.Epoch, t.PartitionEpoch, t.ISR = epoch, p.PartitionEpoch, ids(p.ISR)
+		t.Epoch, t.PartitionEpoch, t.ISR = p.LeaderEpoch, p.PartitionEpoch, ids(p.ISR)
 		n.Lead(t)
 	}
 }
@@ -275,10 +276,10 @@ func ids(members []isr.Candidate) (out []kafka.BrokerID) {
 // alterISR commits what a leader proposes (R7), or refuses it. Only where the
 // partition is what the proposal was made for, a refusal says that it was never
 // applied: a leader of the past may be asking again for what it got.
-func (w *chaos) alterISR(n *node, epoch kafka.LeaderEpoch, p isr.Proposal) {
-	if current := n == w.leader && epoch == w.epoch && p.PartitionEpoch == w.partitionEpoch; !current {
+func (w *chaos) alterISR(n *node, p isr.Proposal) {
+	if current := n == w.leader && p.LeaderEpoch == w.epoch && p.PartitionEpoch == w.partitionEpoch; !current {
 		if w.broken == believesAnyRefusal {
-			n.ISRAnswered(isr.Answer{PartitionEpoch: p.PartitionEpoch, Refused: true})
+			n.ISRAnswered(isr.Answer{LeaderEpoch: p.LeaderEpoch, Number: p.Number, Refused: true})
 		}
 		return
 	}
@@ -288,7 +289,7 @@ func (w *chaos) alterISR(n *node, epoch kafka.LeaderEpoch, p isr.Proposal) {
 		good = good && !live.down && live.epoch == m.Epoch
 	}
 	if !good {
-		n.ISRAnswered(isr.Answer{PartitionEpoch: p.PartitionEpoch, Refused: true})
+		n.ISRAnswered(isr.Answer{LeaderEpoch: p.LeaderEpoch, Number: p.Number, Refused: true})
 		return
 	}
 	w.isr = ids(p.ISR)
@@ -316,6 +317,11 @@ func (w *chaos) move() {
 	for _, f := range w.fetches { // what was under way comes right after the news
 		if w.r.IntN(2) == 0 {
 			w.arrive(f)
+		}
+	}
+	for _, n := range w.nodes {
+		if w.r.IntN(2) == 0 {
+			w.report(n) // nothing yet
 		}
 	}
 	w.note("%s leads %d, ISR %v", leader.name, w.epoch, w.isr)
@@ -437,6 +443,20 @@ func (w *chaos) look() {
 	}
 	if !w.leader.down && w.led() && !w.leader.deaf {
 		w.lostNothing()
+		w.everyMemberHasIt()
+	}
+}
+
+// everyMemberHasIt checks that whoever is in the ISR has what is committed.
+func (w *chaos) everyMemberHasIt() {
+	must := strings.Split(w.leader.holds(), " ")[:w.leader.Offsets().HighWatermark]
+	for _, n := range w.nodes {
+		if n.down || !slices.Contains(w.isr, n.id) {
+			continue
+		}
+		if has := strings.Split(n.holds(), " "); len(has) < len(must) || !slices.Equal(has[:len(must)], must) {
+			w.t.Errorf("%s is in the ISR and holds %q; committed is %q", n.name, has, must)
+		}
 	}
 }
 
@@ -458,8 +478,8 @@ func (w *chaos) heal() {
 			n.flush()
 			w.report(n)
 			n.Tick(w.clock.Now())
-			if epoch, p, ok := n.ISRProposal(); ok {
-				w.alterISR(n, epoch, p)
+			if p, ok := n.ISRProposal(); ok {
+				w.alterISR(n, p)
 			}
 		}
 	}
@@ -503,7 +523,7 @@ func live(t *testing.T, seed uint64, b broken, steps int) (w *chaos, found strin
 	}()
 	w = newChaos(v, seed, b)
 	for w.steps < steps {
-		if w.step(); w.steps%8 == 0 {
+		if w.step(); w.steps%4 == 0 {
 			w.look()
 		}
 	}
@@ -511,11 +531,11 @@ func live(t *testing.T, seed uint64, b broken, steps int) (w *chaos, found strin
 	return w, v.found
 }
 
+// More of them: go test ./internal/partition -run 'TestWorld$' -seeds 5000
+var worldSeeds = flag.Uint64("seeds", 120, "worlds of TestWorld")
+
 func TestWorld(t *testing.T) {
-	seeds, steps := uint64(120), 200
-	if testing.Short() {
-		seeds = 20
-	}
+	seeds, steps := *worldSeeds, 200
 	acks, faults := 0, map[string]int{}
 	for seed := range seeds {
 		w, found := live(t, seed, sound, steps)
