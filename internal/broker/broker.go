@@ -91,9 +91,9 @@ type Broker struct {
 		damaged map[kafka.TopicIDPartition]*damage
 	}
 	proposals proposals
-	scrubbed atomic.Int64 // bytes
-	strays   atomic.Int64 // directories of no known topic
-	kick     chan struct{}
+	scrubbed  atomic.Int64 // bytes
+	strays    atomic.Int64 // directories of no known topic
+	kick      chan struct{}
 }
 
 // table is immutable: a change makes another one.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"holdfast/internal/controller"
 	"holdfast/internal/datadir"
@@ -151,7 +150,7 @@ func (b *Broker) untold() (list []kafka.TopicIDPartition) {
 // the report or ctx ends.
 func (b *Broker) reportDamage(ctx context.Context) {
 	for b.tellDamage(ctx) {
-		pause(ctx, b.o.Env.Clock.NewTimer(proposalPause))
+		b.pause(ctx, proposalPause)
 	}
 }
 
@@ -180,12 +179,14 @@ func (b *Broker) tellDamage(ctx context.Context) (again bool) {
 			d.told = true
 		}
 	}
+	b.againLocked(list) // the metadata may have come before this answer
+	b.poke()
 	return false
 }
 
 // repairAll makes the replicas anew that are marked as lost: they are emptied, and
 // fetch everything from their leaders. Those that are in sync again are well.
-func (b *Broker) repairAll(ctx context.Context, image *meta.Image) {
+func (b *Broker) repairAll(ctx context.Context, image *meta.Image, changed map[kafka.TopicID]struct{}) {
 	b.mu.Lock()
 	var ready []kafka.TopicIDPartition
 	for id, d := range b.mu.damaged {
@@ -204,6 +205,7 @@ func (b *Broker) repairAll(ctx context.Context, image *meta.Image) {
 	slices.SortFunc(ready, compareIDs)
 	for _, id := range ready {
 		b.repair(ctx, image, id)
+		changed[id.TopicID] = struct{}{}
 	}
 }
 
@@ -239,19 +241,5 @@ func (b *Broker) repair(ctx context.Context, image *meta.Image, id kafka.TopicID
 		if key.id == id {
 			delete(b.mu.corrupt, key)
 		}
-	}
-}
-
-// proposalsRetry is how soon proposals and damage are told again.
-const proposalsRetry = proposalPause
-
-// tickEvery is how often the leaders look for replicas that lag.
-func (b *Broker) tickEvery() time.Duration { return max(b.Settings().ReplicaLagMax/8, time.Millisecond) }
-
-// tick lets time pass for the partitions that are led here.
-func (b *Broker) tick() {
-	now := b.o.Env.Clock.Now()
-	for _, p := range b.Partitions() {
-		p.Tick(now)
 	}
 }

@@ -43,9 +43,24 @@ func (b *Broker) Changed(delta meta.Delta, image *meta.Image) {
 	b.mu.candidates = b.mu.candidates || len(delta.Brokers()) > 0
 	b.mu.all = b.mu.all || delta.ConfigsOfBrokers()
 	b.mu.Unlock()
+	b.poke()
+}
+
+// poke has Run reconcile.
+func (b *Broker) poke() {
 	select {
 	case b.kick <- struct{}{}:
 	default:
+	}
+}
+
+// againLocked has topics looked at once more, though the metadata has not moved.
+func (b *Broker) againLocked(ids []kafka.TopicIDPartition) {
+	for _, id := range ids {
+		b.mu.changed[id.TopicID] = struct{}{}
+	}
+	if b.mu.next == nil {
+		b.mu.next = b.mu.last
 	}
 }
 
@@ -95,6 +110,7 @@ func (b *Broker) reconcile(ctx context.Context) {
 	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
 	b.mu.dropped = make(map[kafka.TopicIDPartition]string)
 	b.mu.Unlock()
+	b.repairAll(ctx, image, changed)
 	old := b.table.Load()
 	next := old.clone()
 	if all {
@@ -111,7 +127,6 @@ func (b *Broker) reconcile(ctx context.Context) {
 	b.table.Store(next) // deleted topics are gone before their logs are
 	b.deleteAll(ctx, removed, deleted)
 	b.dropAll(ctx, next.clone(), image, dropped)
-	b.repairAll(ctx, image)
 	b.openTopics(ctx, image, ids)
 	if candidates {
 		b.refreshCandidates(image, changed)
