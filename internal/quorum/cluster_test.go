@@ -33,7 +33,7 @@ type cluster struct {
 	// flock: the members change, see flock_test.go. giveUp ends waiting for changes.
 	flock  bool
 	giveUp []func()
-	wire    []Message
+	wire   []Message
 	// images holds the picture of each offset that anybody applied.
 	images  map[kafka.Offset]string
 	leaders map[uint64]int

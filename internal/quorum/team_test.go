@@ -47,7 +47,9 @@ func newTeam(t *testing.T, seed uint64) *team {
 	return w
 }
 
-func (w *team) directory(id kafka.BrokerID) kafka.DirectoryID { return kafka.DirectoryID{0xd0, byte(id), 1} }
+func (w *team) directory(id kafka.BrokerID) kafka.DirectoryID {
+	return kafka.DirectoryID{0xd0, byte(id), 1}
+}
 
 func (w *team) voters(ids ...kafka.BrokerID) (list []Voter) {
 	for _, id := range ids {
