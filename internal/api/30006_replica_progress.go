@@ -38,7 +38,7 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 		for j, p := range t.Partitions {
 			part, code := a.o.Broker.ByID(t.TopicID, kafka.PartitionIndex(p.Partition))
 			if code == kafka.ErrNone {
-				code = any(part).(durable).ReplicaDurable(from.Broker, kafka.BrokerEpoch(q.BrokerEpoch), kafka.LeaderEpoch(p.LeaderEpoch), kafka.Offset(p.DurableEnd))
+				code = part.ReplicaDurable(from.Broker, kafka.BrokerEpoch(q.BrokerEpoch), kafka.LeaderEpoch(p.LeaderEpoch), kafka.Offset(p.DurableEnd))
 			}
 			w.Partitions[j] = wire.ReplicaProgressResponseTopicPartition{Partition: p.Partition, ErrorCode: int16(code)}
 		}
@@ -69,8 +69,4 @@ func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
 		out.Topics = append(out.Topics, w)
 	}
 	return respond(r, &out)
-}
-
-type durable interface {
-	ReplicaDurable(kafka.BrokerID, kafka.BrokerEpoch, kafka.LeaderEpoch, kafka.Offset) kafka.ErrorCode
 }

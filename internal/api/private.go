@@ -23,19 +23,14 @@ type Services struct {
 	// Raft takes an encoded message of another member of the quorum. It never waits
 	// and keeps nothing of the bytes.
 	Raft func(from auth.Identity, message []byte) error
-	// Submit has the controller decide on an encoded command. It never forwards.
+	// Submit has the controller decide on an encoded command; it is
+	// Quorum.SubmitEncoded.
 	Submit func(ctx context.Context, command []byte) (reply []byte, err error)
-	// Pull returns metadata from an offset on.
-	Pull func(ctx context.Context, from kafka.Offset, maxBytes int) (PulledMetadata, error)
+	// Pull returns metadata from an offset on; it is Quorum.Pull.
+	Pull func(ctx context.Context, from kafka.Offset, maxBytes int) (quorum.Pulled, error)
 	// Heartbeat and Dead are the controller's ears.
 	Heartbeat func(ctx context.Context, from auth.Identity, q *wire.ReportHeartbeatRequest) *wire.ReportHeartbeatResponse
 	Dead      func(ctx context.Context, from auth.Identity, q *wire.ReportDeadRequest) *wire.ReportDeadResponse
-}
-
-// PulledMetadata is the answer to a pull: a snapshot, or entries.
-type PulledMetadata struct {
-	Snapshot, Entries []byte
-	Committed         kafka.Offset // exclusive
 }
 
 // brokerPrincipal is who speaks on a broker connection.
