@@ -336,12 +336,18 @@ func (b *Broker) host(o *opening, state meta.Partition, l *log.Log) *partition.P
 }
 
 // adopt makes an open partition what the metadata says.
-func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *config.Topic) {
-	p.Log().SetConfig(logConfig(settings))
-	p.SetConfig(settings)
-	if state.Leader == b.o.Self {
-		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, Replicas: state.Replicas, ISR: state.ISR, MinISR: state.MinISR})
-	} else {
+func (b *Broker) adopt(p *partition.Partition, state meta.Partition, o *opening) {
+	p.Log().SetConfig(logConfig(&o.settings))
+	p.SetConfig(&o.settings)
+	b.assume(p, state, o.image)
+}
+
+// assume gives a partition the role that the metadata says.
+func (b *Broker) assume(p *partition.Partition, state meta.Partition, image *meta.Image) {
+	b.proposals.settle(p.ID(), state)
+	switch leader := state.Leader; {
+	case leader == kafka.NoBroker, leader == b.o.Self && b.mayNotLead(p.ID(), state):
+		b.o.Followers.Forget(p)
 		p.Resign()
 	case leader == b.o.Self:
 		b.o.Followers.Forget(p)
