@@ -314,7 +314,7 @@ func (f *fetching) build() *building {
 		var res partition.ReadResult
 		if code == kafka.ErrNone {
 			res = part.Read(partition.ReadRequest{From: w.from, MaxBytes: min(w.maxBytes, b.left), MinOne: b.bytes == 0,
-				CurrentEpoch: w.currentEpoch, LastFetchedEpoch: w.lastFetchedEpoch, Committed: f.q.IsolationLevel == 1})
+				CurrentEpoch: w.currentEpoch, LastFetchedEpoch: w.lastFetchedEpoch, Committed: f.q.IsolationLevel == 1, Replica: kafka.NoBroker})
 		} else {
 			res.Code = code
 		}

@@ -293,11 +293,10 @@ func (b *Broker) host(o *opening, state meta.Partition, l *log.Log) *partition.P
 
 // adopt makes an open partition what the metadata says.
 func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *config.Topic) {
-	minISR := state.MinISR // ordered with the ISR in the metadata log
 	p.Log().SetConfig(logConfig(settings))
-	p.SetConfig(settings, minISR)
+	p.SetConfig(settings)
 	if state.Leader == b.o.Self {
-		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, ISR: state.ISR, MinISR: minISR})
+		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, Replicas: state.Replicas, ISR: state.ISR, MinISR: state.MinISR})
 	} else {
 		p.Resign()
 	}

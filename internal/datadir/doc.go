@@ -52,6 +52,7 @@
 //	remove.go     deleting the logs of deleted topics; what belongs to no topic
 //	settle.go     journal entries that nobody claims
 //	fence.go      what a fence leaves of entries
+//	cut.go        cutting a log: checkpoint, fence, cut
 //	submit.go     filling a group
 //	flush.go      one flush round
 //	checkpoint.go giving journal space back

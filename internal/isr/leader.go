@@ -2,104 +2,180 @@ package isr
 
 import (
 	"slices"
+	"time"
 
 	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
 )
 
-// Leader is what the leader of a partition knows about who has how much of the
-// log on stable storage. It is a value in one goroutine's hands: the partition
-// guards it with its own lock.
-type Leader struct {
-	self          kafka.BrokerID
-	epoch         kafka.LeaderEpoch
-	members       []member // the committed ISR, the leader included
-	minISR        int
-	highWatermark kafka.Offset
-}
+// A stand-in with the agreed signatures, until the real rules are merged.
 
-// member is one replica of the ISR.
-type member struct {
-	id      kafka.BrokerID
-	durable kafka.Offset // exclusive: everything below is on its stable storage
+// Candidate is a replica that may be in the ISR, in its present incarnation.
+type Candidate struct {
+	ID    kafka.BrokerID
+	Epoch kafka.BrokerEpoch
 }
 
 // Term describes a leadership that begins.
 type Term struct {
-	Self    kafka.BrokerID
-	Epoch   kafka.LeaderEpoch
-	ISR     []kafka.BrokerID // committed; contains Self
-	MinISR  int              // min.insync.replicas, at least 1
-	Durable kafka.Offset     // the leader's own durable end
-	// HighWatermark is the highest value this replica has ever known; the new
-	// leadership starts from it.
-	HighWatermark kafka.Offset
+	Self                        kafka.BrokerID
+	Epoch                       kafka.LeaderEpoch
+	PartitionEpoch              kafka.PartitionEpoch
+	Replicas, ISR               []kafka.BrokerID
+	Candidates                  []Candidate
+	MinISR                      int
+	End, Durable, HighWatermark kafka.Offset
+	LagMax                      time.Duration
+	Now                         time.Time
+	PageCache                   bool
 }
 
-// NewLeader begins a leadership. Followers count as having nothing until they
-// report.
+// Effects are what an event asks for.
+type Effects struct {
+	Moved   bool
+	Propose *Proposal
+}
+
+// Proposal is a change of the ISR.
+type Proposal struct {
+	ISR            []Candidate
+	PartitionEpoch kafka.PartitionEpoch
+}
+
+// Fetch is a follower's matched position.
+type Fetch struct {
+	Replica kafka.BrokerID
+	Epoch   kafka.BrokerEpoch
+	From    kafka.Offset
+}
+
+// Report is a follower's durable end.
+type Report struct {
+	Replica kafka.BrokerID
+	Epoch   kafka.BrokerEpoch
+	Durable kafka.Offset
+}
+
+// Change is what applied metadata says.
+type Change struct {
+	PartitionEpoch kafka.PartitionEpoch
+	Replicas, ISR  []kafka.BrokerID
+	Candidates     []Candidate
+	MinISR         int
+}
+
+// Answer is the outcome of a proposal.
+type Answer struct{ Refused bool }
+
+type progress struct{ fetched, durable kafka.Offset }
+
+// Leader is the stand-in.
+type Leader struct {
+	t        Term
+	hw       kafka.Offset
+	end      kafka.Offset
+	progress map[kafka.BrokerID]progress
+	proposed []kafka.BrokerID
+}
+
+// NewLeader begins a leadership.
 func NewLeader(t Term) Leader {
 	invariant.Check(slices.Contains(t.ISR, t.Self), "leader %d is not in its ISR %v", t.Self, t.ISR)
-	invariant.Check(t.MinISR >= 1, "min ISR %d", t.MinISR)
-	invariant.Check(t.HighWatermark <= t.Durable, "high watermark %d above the durable end %d", t.HighWatermark, t.Durable)
-	l := Leader{self: t.Self, epoch: t.Epoch, minISR: t.MinISR, highWatermark: t.HighWatermark}
-	for _, id := range t.ISR {
-		m := member{id: id}
-		if id == t.Self {
-			m.durable = t.Durable
-		}
-		l.members = append(l.members, m)
-	}
+	l := Leader{t: t, hw: t.HighWatermark, end: t.End, progress: map[kafka.BrokerID]progress{t.Self: {t.End, t.Durable}}}
 	l.advance()
 	return l
 }
 
-// Epoch is the leader epoch of this leadership.
-func (l *Leader) Epoch() kafka.LeaderEpoch { return l.epoch }
+// Epoch is the leader epoch.
+func (l *Leader) Epoch() kafka.LeaderEpoch { return l.t.Epoch }
 
-// HighWatermark is the end of the committed prefix, exclusive.
-func (l *Leader) HighWatermark() kafka.Offset { return l.highWatermark }
+// HighWatermark is the end of the committed prefix.
+func (l *Leader) HighWatermark() kafka.Offset { return l.hw }
+
+// EpochStart is where the leadership began.
+func (l *Leader) EpochStart() kafka.Offset { return l.t.End }
 
 // Size is the number of in-sync replicas.
-func (l *Leader) Size() int { return len(l.members) }
+func (l *Leader) Size() int { return len(l.t.ISR) }
 
-// SetMinISR changes min.insync.replicas, at least 1.
-func (l *Leader) SetMinISR(n int) (moved bool) {
-	invariant.Check(n >= 1, "min ISR %d", n)
-	l.minISR = n
-	return l.advance()
+// CanAppend says whether min ISR is there.
+func (l *Leader) CanAppend() bool { return len(l.t.ISR) >= l.t.MinISR }
+
+// Appended tells the leader's own log end.
+func (l *Leader) Appended(end kafka.Offset, _ time.Time) Effects { l.end = end; return Effects{} }
+
+// Flushed tells the leader's own durable end.
+func (l *Leader) Flushed(end kafka.Offset, _ time.Time) Effects {
+	p := l.progress[l.t.Self]
+	p.durable = max(p.durable, end)
+	l.progress[l.t.Self] = p
+	return Effects{Moved: l.advance()}
 }
 
-// CanAppend reports whether a write that asks for every in-sync replica may be
-// appended: the ISR has at least min.insync.replicas members.
-func (l *Leader) CanAppend() bool { return len(l.members) >= l.minISR }
+// Fetched tells a follower's position.
+func (l *Leader) Fetched(f Fetch, _ time.Time) Effects {
+	p := l.progress[f.Replica]
+	p.fetched = f.From
+	l.progress[f.Replica] = p
+	return l.expand(f.Replica, f.Epoch)
+}
 
-// Flushed tells that replica id has everything below end on stable storage. It
-// reports whether the high watermark moved. A stale report (an end below what
-// the replica said before) changes nothing.
-func (l *Leader) Flushed(id kafka.BrokerID, end kafka.Offset) (moved bool) {
-	for i := range l.members {
-		if m := &l.members[i]; m.id == id && end > m.durable {
-			m.durable = end
-			return l.advance()
+// Reported tells a follower's durable end.
+func (l *Leader) Reported(r Report, _ time.Time) Effects {
+	p := l.progress[r.Replica]
+	p.durable = max(p.durable, r.Durable)
+	l.progress[r.Replica] = p
+	moved := l.advance()
+	e := l.expand(r.Replica, r.Epoch)
+	e.Moved = moved
+	return e
+}
+
+func (l *Leader) expand(id kafka.BrokerID, epoch kafka.BrokerEpoch) Effects {
+	p := l.progress[id]
+	if slices.Contains(l.t.ISR, id) || l.proposed != nil || !slices.Contains(l.t.Candidates, Candidate{id, epoch}) ||
+		p.durable < max(l.hw, l.t.End) || p.fetched < l.end {
+		return Effects{}
+	}
+	out := &Proposal{PartitionEpoch: l.t.PartitionEpoch}
+	l.proposed = append(slices.Clone(l.t.ISR), id)
+	for _, c := range l.t.Candidates {
+		if slices.Contains(l.proposed, c.ID) {
+			out.ISR = append(out.ISR, c)
 		}
 	}
-	return false
+	return Effects{Propose: out}
 }
 
-// advance recomputes the high watermark: the smallest durable end of the ISR,
-// never going back, frozen while the ISR is below min.insync.replicas.
+// Tick does nothing here.
+func (l *Leader) Tick(time.Time) Effects { return Effects{} }
+
+// Changed takes metadata over.
+func (l *Leader) Changed(c Change, _ time.Time) Effects {
+	l.t.PartitionEpoch, l.t.Replicas, l.t.ISR, l.t.Candidates, l.t.MinISR = c.PartitionEpoch, c.Replicas, c.ISR, c.Candidates, c.MinISR
+	l.proposed = nil
+	return Effects{Moved: l.advance()}
+}
+
+// Answered takes an outcome over.
+func (l *Leader) Answered(a Answer, _ time.Time) Effects {
+	if a.Refused {
+		l.proposed = nil
+	}
+	return Effects{Moved: l.advance()}
+}
+
 func (l *Leader) advance() bool {
-	if len(l.members) < l.minISR {
+	if len(l.t.ISR) < l.t.MinISR {
 		return false
 	}
-	least := l.members[0].durable
-	for _, m := range l.members[1:] {
-		least = min(least, m.durable)
+	least := kafka.Offset(1 << 62)
+	for _, id := range append(slices.Clone(l.t.ISR), l.proposed...) {
+		least = min(least, l.progress[id].durable)
 	}
-	if least <= l.highWatermark {
+	if least <= l.hw {
 		return false
 	}
-	l.highWatermark = least
+	l.hw = least
 	return true
 }
