@@ -74,8 +74,8 @@ func (d *decision) checkMore(t *meta.Topic, m *MorePartitions, factor int) *Erro
 		return err
 	}
 	if m.Assignments == nil {
-		if usable := len(d.placement().brokers); factor > usable {
-			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, more than there are live brokers, %d", factor, usable)
+		if usable := d.placement().usable(); factor > usable {
+			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, more than there are brokers, %d", factor, usable)
 		}
 		return nil
 	}
