@@ -31,9 +31,25 @@ type Options struct {
 	Founded bool
 	// Config holds this node's settings, which decisions start from; nil: the
 	// defaults.
-	Config    *config.Broker
+	Config *config.Broker
+	Log    *slog.Logger
+
+	// Voters found a cluster of several members in an empty directory; each of them
+	// founds it with the same list, which holds this node with this directory. Nil:
+	// this node founds alone. A directory that is founded ignores it.
+	Voters []Voter
+	// Join makes an empty directory wait for a cluster that exists: nothing is
+	// founded, committed metadata is pulled. A directory that is founded ignores it.
+	Join bool
+	// Sources are nodes to pull from before the metadata names the voters.
+	Sources []kafka.BrokerID
+
 	Transport Transport // nil: NoTransport
-	Log       *slog.Logger
+	Forward   Forwarder // nil: commands are decided here or refused
+	Puller    Puller    // nil: a member without a vote hears nothing
+	// Led is called when this member begins to decide on commands, and when it
+	// ends, with the term. It must not wait. Nil: nobody is told.
+	Led func(leading bool, term kafka.LeaderEpoch)
 }
 
 // Time in the library's unit. An election waits one to two times electionTicks.
