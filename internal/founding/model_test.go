@@ -351,7 +351,7 @@ var mutants = map[string]struct {
 			}
 		}
 		return Decide(self, answers)
-	}}, all, 2},
+	}}, all, 1},
 	"a proposal is taken though a directory that it names is gone": {rules{decide: func(self State, answers []Answer) Decision {
 		for _, a := range answers {
 			for _, v := range a.State.Proposal.Voters {
