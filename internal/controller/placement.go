@@ -103,6 +103,26 @@ func (l *load) fill(replicas []kafka.BrokerID, factor int) []kafka.BrokerID {
 	return replicas
 }
 
+// extend adds followers to the replicas of a partition until there are factor
+// of them. The one with the fewest leaders becomes the preferred leader: what
+// grew from one broker shall not stay led by it alone.
+func (l *load) extend(replicas []kafka.BrokerID, factor int) []kafka.BrokerID {
+	out := l.fill(slices.Clone(replicas), factor)
+	first := -1
+	for i := range l.brokers {
+		b := &l.brokers[i]
+		if b.id == replicas[0] {
+			b.leaders--
+		}
+		if slices.Contains(out, b.id) && (first < 0 || b.leaders < l.brokers[first].leaders) {
+			first = i
+		}
+	}
+	l.brokers[first].leaders++
+	id := l.brokers[first].id
+	return append([]kafka.BrokerID{id}, without(out, id)...)
+}
+
 // least returns the first live broker in that order, or the first of the others
 // when no live one is left, without those that have the partition already.
 func (l *load) least(taken []kafka.BrokerID, compare func(a, b *brokerLoad) int) *brokerLoad {

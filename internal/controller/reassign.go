@@ -146,7 +146,7 @@ func (c EnsureReplication) decide(d *decision) (Reply, error) {
 			left--
 		case len(p.Replicas) < want && p.Leader != kafka.NoBroker:
 			short = append(short, func() {
-				target := d.placement().fill(slices.Clone(p.Replicas), want)
+				target := d.placement().extend(p.Replicas, want)
 				reply.Partitions = append(reply.Partitions, resultOf(t, p, d.reassign(t, p, target, false)))
 			})
 		}
