@@ -200,11 +200,12 @@ func (c *connection) failure() error {
 // have come long ago.
 func (c *connection) checkSilence() {
 	now, heard := c.now(), c.heard.Load()
+	limit := silenceMax(c.l.key.purpose)
 	silent := false
 	c.mu.Lock()
 	for _, e := range c.mu.waiting {
 		sent := e.sentAt.Load()
-		late := now.Sub(e.deadline) > 0 && now.UnixNano()-sent > int64(silenceMax)
+		late := now.Sub(e.deadline) > 0 && now.UnixNano()-sent > int64(limit)
 		silent = silent || late && heard <= sent
 	}
 	c.mu.Unlock()

@@ -24,6 +24,7 @@
 //	client.go      Do and Post
 //	link.go        one link: connect, write, lose, connect again
 //	connection.go  one connection: the proof, who waits, reading
+//	members.go     the metadata quorum's way to its other members
 //	errors.go      what can go wrong
 //	run.go         the goroutines
 package peer

@@ -28,12 +28,21 @@ const (
 	// backoffMax.
 	backoffMin = 20 * time.Millisecond
 	backoffMax = time.Second
-	// silenceMax is how long after a request, and after its deadline, a connection
-	// may say nothing at all.
-	silenceMax = 3 * time.Second
 	// batchMax is how many requests are written with one system call.
 	batchMax = 32
 )
+
+// silenceMax is how long after a request, and after its deadline, a connection may
+// say nothing at all: longer than the other side ever takes to answer.
+func silenceMax(p Purpose) time.Duration {
+	switch p {
+	case Command:
+		return 35 * time.Second
+	case Pull:
+		return 15 * time.Second
+	}
+	return 3 * time.Second
+}
 
 // link is the way to a broker for one purpose: at most one connection at a time,
 // and what waits to be sent. Its goroutine owns everything without a guard.

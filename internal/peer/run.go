@@ -52,3 +52,12 @@ func (p *Peers) Close() {
 	}
 	p.group.Wait()
 }
+
+// background runs f until it ends; its context ends with Close.
+func (p *Peers) background(f func(ctx context.Context)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.mu.closed {
+		p.group.Go(func() { f(p.ctx) })
+	}
+}
