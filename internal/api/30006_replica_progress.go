@@ -19,7 +19,7 @@ func (a *API) privateOfAPI(r *Request, from auth.Identity, q wire.Request) *Repl
 	case *wire.ReplicaProgressRequest:
 		return a.replicaProgress(r, from, q)
 	case *wire.ReplicaLogsRequest:
-		return a.replicaLogs(r, q)
+		return respond(r, a.ReplicaLogs(q))
 	}
 	a.o.Log.Warn("closing connection: a broker sends a request out of turn", "broker", from.Broker, "key", int16(r.Header.Key))
 	return dropReply()
@@ -47,19 +47,29 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 	return respond(r, &out)
 }
 
-func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
+// ReplicaLogs tells what replicas here hold. A partition without a leader is told
+// of only when it is that here, too: nothing is appended to it any more.
+func (a *API) ReplicaLogs(q *wire.ReplicaLogsRequest) *wire.ReplicaLogsResponse {
 	out := wire.NewReplicaLogsResponse()
 	out.BrokerID, out.BrokerEpoch = int32(a.o.Self), int64(a.o.BrokerEpoch)
-	if b := a.o.Quorum.Image().Broker(a.o.Self); b != nil && len(b.Directories) > 0 {
+	image := a.o.Quorum.Image()
+	applied := a.o.Broker.Applied() >= image.Offset()
+	if b := image.Broker(a.o.Self); b != nil && len(b.Directories) > 0 {
 		out.DirectoryID = b.Directories[0]
 	}
 	for _, t := range q.Topics {
 		w := wire.ReplicaLogsResponseTopic{TopicID: t.TopicID}
 		for _, index := range t.Partitions {
+			id := kafka.TopicIDPartition{TopicID: t.TopicID, Partition: kafka.PartitionIndex(index)}
+			state, known := image.Partition(id)
 			p := wire.NewReplicaLogsResponseTopicPartition()
 			p.Partition = index
-			part, code := a.o.Broker.ByID(t.TopicID, kafka.PartitionIndex(index))
+			part, code := a.o.Broker.ByID(id.TopicID, id.Partition)
+			if code == kafka.ErrNone && (!known || !applied) {
+				code = kafka.ErrBrokerNotAvailable
+			}
 			if p.ErrorCode = int16(code); code == kafka.ErrNone {
+				p.LeaderEpoch = int32(state.LeaderEpoch)
 				o := part.Offsets()
 				p.LogStart, p.LogEnd, p.DurableEnd, p.HighWatermark = int64(o.LogStart), int64(o.LogEnd), int64(o.Durable), int64(o.HighWatermark)
 				p.LastEpoch = int32(part.Log().LastEpoch())
@@ -68,5 +78,5 @@ func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
 		}
 		out.Topics = append(out.Topics, w)
 	}
-	return respond(r, &out)
+	return &out
 }
