@@ -19,7 +19,7 @@ func (a *API) privateOfAPI(r *Request, from auth.Identity, q wire.Request) *Repl
 	case *wire.ReplicaProgressRequest:
 		return a.replicaProgress(r, from, q)
 	case *wire.ReplicaLogsRequest:
-		return respond(r, a.ReplicaLogs(q))
+		return a.replicaLogs(r, q)
 	}
 	a.o.Log.Warn("closing connection: a broker sends a request out of turn", "broker", from.Broker, "key", int16(r.Header.Key))
 	return dropReply()
@@ -36,7 +36,7 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 		t := &q.Topics[i]
 		w := wire.ReplicaProgressResponseTopic{TopicID: t.TopicID, Partitions: make([]wire.ReplicaProgressResponseTopicPartition, len(t.Partitions))}
 		for j, p := range t.Partitions {
-			part, code := a.o.Broker.ByID(t.TopicID, kafka.PartitionIndex(p.Partition))
+			part, code := a.byID(t.TopicID, p.Partition)
 			if code == kafka.ErrNone {
 				code = part.ReplicaDurable(from.Broker, kafka.BrokerEpoch(q.BrokerEpoch), kafka.LeaderEpoch(p.LeaderEpoch), kafka.Offset(p.DurableEnd))
 			}
@@ -47,29 +47,19 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 	return respond(r, &out)
 }
 
-// ReplicaLogs tells what replicas here hold. A partition without a leader is told
-// of only when it is that here, too: nothing is appended to it any more.
-func (a *API) ReplicaLogs(q *wire.ReplicaLogsRequest) *wire.ReplicaLogsResponse {
+func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
 	out := wire.NewReplicaLogsResponse()
 	out.BrokerID, out.BrokerEpoch = int32(a.o.Self), int64(a.o.BrokerEpoch)
-	image := a.o.Quorum.Image()
-	applied := a.o.Broker.Applied() >= image.Offset()
-	if b := image.Broker(a.o.Self); b != nil && len(b.Directories) > 0 {
+	if b := a.o.Quorum.Image().Broker(a.o.Self); b != nil && len(b.Directories) > 0 {
 		out.DirectoryID = b.Directories[0]
 	}
 	for _, t := range q.Topics {
 		w := wire.ReplicaLogsResponseTopic{TopicID: t.TopicID}
 		for _, index := range t.Partitions {
-			id := kafka.TopicIDPartition{TopicID: t.TopicID, Partition: kafka.PartitionIndex(index)}
-			state, known := image.Partition(id)
 			p := wire.NewReplicaLogsResponseTopicPartition()
 			p.Partition = index
-			part, code := a.o.Broker.ByID(id.TopicID, id.Partition)
-			if code == kafka.ErrNone && (!known || !applied) {
-				code = kafka.ErrBrokerNotAvailable
-			}
+			part, code := a.byID(t.TopicID, index)
 			if p.ErrorCode = int16(code); code == kafka.ErrNone {
-				p.LeaderEpoch = int32(state.LeaderEpoch)
 				o := part.Offsets()
 				p.LogStart, p.LogEnd, p.DurableEnd, p.HighWatermark = int64(o.LogStart), int64(o.LogEnd), int64(o.Durable), int64(o.HighWatermark)
 				p.LastEpoch = int32(part.Log().LastEpoch())
@@ -78,5 +68,5 @@ func (a *API) ReplicaLogs(q *wire.ReplicaLogsRequest) *wire.ReplicaLogsResponse 
 		}
 		out.Topics = append(out.Topics, w)
 	}
-	return &out
+	return respond(r, &out)
 }
