@@ -36,7 +36,7 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 		t := &q.Topics[i]
 		w := wire.ReplicaProgressResponseTopic{TopicID: t.TopicID, Partitions: make([]wire.ReplicaProgressResponseTopicPartition, len(t.Partitions))}
 		for j, p := range t.Partitions {
-			part, code := a.o.Broker.ByID(t.TopicID, kafka.PartitionIndex(p.Partition))
+			part, code := a.byID(t.TopicID, p.Partition)
 			if code == kafka.ErrNone {
 				code = part.ReplicaDurable(from.Broker, kafka.BrokerEpoch(q.BrokerEpoch), kafka.LeaderEpoch(p.LeaderEpoch), kafka.Offset(p.DurableEnd))
 			}
@@ -58,7 +58,7 @@ func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
 		for _, index := range t.Partitions {
 			p := wire.NewReplicaLogsResponseTopicPartition()
 			p.Partition = index
-			part, code := a.o.Broker.ByID(t.TopicID, kafka.PartitionIndex(index))
+			part, code := a.byID(t.TopicID, index)
 			if p.ErrorCode = int16(code); code == kafka.ErrNone {
 				o := part.Offsets()
 				p.LogStart, p.LogEnd, p.DurableEnd, p.HighWatermark = int64(o.LogStart), int64(o.LogEnd), int64(o.Durable), int64(o.HighWatermark)

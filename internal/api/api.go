@@ -118,7 +118,8 @@ type Options struct {
 // API answers requests. It is safe for concurrent use.
 type API struct {
 	o         Options
-	sessions  *sessions
+	sessions  *sessions // of consumers
+	replicas  *sessions // of brokers
 	stats     Stats
 	weak      weakClients
 	producers producerIDs
@@ -147,13 +148,16 @@ func (s *Stats) Requests(key kafka.APIKey) (total, failed int64) {
 
 // New makes the API of a broker.
 func New(o Options) *API {
-	a := &API{o: o, sessions: newSessions(o.Broker.Settings().FetchSessions), served: served()}
+	a := &API{o: o, sessions: newSessions(o.Broker.Settings().FetchSessions), replicas: newSessions(replicaSessions), served: served()}
 	a.handlers = make(map[kafka.APIKey]*handler, len(a.served))
 	for i := range a.served {
 		a.handlers[a.served[i].key] = &a.served[i]
 	}
 	return a
 }
+
+// replicaSessions is how many fetch sessions brokers may have, a few for each.
+const replicaSessions = 256
 
 // Stats returns the API's counters.
 func (a *API) Stats() *Stats { return &a.stats }

@@ -34,5 +34,7 @@
 //	configs.go        what changes of settings have in common
 //	delegation_tokens.go  keys 38 to 41, refused
 //	session.go        fetch sessions (KIP-227)
+//	fetch_reply.go    replies of Fetch, encoded by hand
+//	hints.go          who leads what somebody asked us for (KIP-951)
 //	NN_name.go        one API each
 package api
