@@ -161,7 +161,7 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	id := n.dir.Identity()
-	command := controller.RegisterBroker{ID: id.NodeID, Incarnation: kafka.NewUUID(n.o.Env.Rand), Starts: id.Starts, Directories: []kafka.DirectoryID{id.DirectoryID}, Rack: n.o.Config.Rack}
+	command := controller.RegisterBroker{ID: id.NodeID, Incarnation: kafka.NewUUID(n.o.Env.Rand), Starts: id.Starts, Directories: []kafka.DirectoryID{id.DirectoryID}, Rack: n.o.Config.Rack, Features: meta.FeatureLevelMax}
 	for _, b := range n.bound {
 		command.Endpoints = append(command.Endpoints, meta.Endpoint{Listener: b.Name, Host: b.Advertised.Host, Port: int32(b.Advertised.Port)})
 	}
