@@ -103,7 +103,7 @@ func (n *Node) start(ctx, background context.Context) error {
 		return err
 	}
 	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: plant.partition(), Reconciled: func() { n.coord.Reconciled() }})
-	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: plant.coord()})
+	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: plant.coord(), Submit: n.quorum.Submit})
 	n.quorum.Subscribe(func(delta meta.Delta, image *meta.Image) {
 		n.broker.Changed(delta, image)
 		n.coord.Changed(delta, image)
