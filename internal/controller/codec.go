@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"holdfast/internal/kafka"
@@ -34,10 +35,22 @@ const (
 var decoders = map[string]func(json.RawMessage) (Command, error){
 	"AllocateProducerIDs": decodeBody[AllocateProducerIDs],
 	"AlterConfigs":        decodeBody[AlterConfigs],
+	"AlterISR":            decodeBody[AlterISR],
+	"AlterReassignments":  decodeBody[AlterReassignments],
+	"BalanceLeaders":      decodeBody[BalanceLeaders],
+	"CancelReassignments": decodeBody[CancelReassignments],
 	"CreatePartitions":    decodeBody[CreatePartitions],
 	"CreateTopics":        decodeBody[CreateTopics],
 	"DeleteTopics":        decodeBody[DeleteTopics],
+	"ElectLeaders":        decodeBody[ElectLeaders],
+	"EnsureReplication":   decodeBody[EnsureReplication],
+	"FenceBroker":         decodeBody[FenceBroker],
+	"ForceRecovery":       decodeBody[ForceRecovery],
+	"Heartbeat":           decodeBody[Heartbeat],
+	"RecoverPartitions":   decodeBody[RecoverPartitions],
 	"RegisterBroker":      decodeBody[RegisterBroker],
+	"ReportLost":          decodeBody[ReportLost],
+	"UnregisterBroker":    decodeBody[UnregisterBroker],
 }
 
 // envelope is what an encoded command begins with.
@@ -53,15 +66,16 @@ type envelope struct {
 // the first.
 func IsRepeatable(command Command) bool {
 	switch command.(type) {
-	case RegisterBroker:
+	case RegisterBroker, Heartbeat, FenceBroker, AlterISR:
 		return true
 	}
 	return false
 }
 
-// Refuses reports whether a reply holds a refusal that says nothing about an earlier
-// attempt of the same command.
-func Refuses(Reply) bool { return false }
+// Refuses reports whether a reply holds a refusal that an earlier attempt of the
+// same command, which may still be on its way, could prove wrong. A leader that
+// believed it would count its old in-sync replicas while the new ones are committed.
+func Refuses(reply Reply) bool { return slices.ContainsFunc(reply.ISR, ISRResult.Refused) }
 
 // EncodeCommand is what DecodeCommand reads. An *Error refuses what is too large or
 // cannot be told exactly, such as text that is no UTF-8.

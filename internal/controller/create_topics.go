@@ -112,6 +112,7 @@ func (d *decision) createTopic(t *NewTopic, n *naming, result *TopicResult) *Err
 	d.emitSettings(meta.TopicResource(t.Name), overrides)
 	d.added += plan.partitions
 	result.ID, result.Partitions, result.ReplicationFactor, result.Configs = id, plan.partitions, plan.factor, overrides
+	result.Warning = warnOfMinISR(settings, plan.factor)
 	return nil
 }
 

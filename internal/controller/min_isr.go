@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"fmt"
+
 	"holdfast/internal/config"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -26,4 +28,12 @@ func checkTopicReplication(t *meta.Topic, settings config.Topic) *Error {
 		}
 	}
 	return nil
+}
+
+// warnOfMinISR tells an operator when a promise is weaker than it looks.
+func warnOfMinISR(settings config.Topic, factor int) string {
+	if factor > 1 && settings.EffectiveMinISR(factor) == 1 {
+		return fmt.Sprintf("%s=1: a write counts as soon as one of %d replicas has it, and is lost with that one", minISRKey, factor)
+	}
+	return ""
 }

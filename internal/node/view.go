@@ -31,6 +31,9 @@ func (n *Node) view() admin.View {
 	n.fillStorage(&v)
 	d := n.quorum.Describe()
 	v.Quorum = admin.Quorum{Leader: d.Leader, Term: int64(d.Term), HighWatermark: d.HighWatermark, LogEnd: d.LogEnd, IsLeader: d.Leader == id.NodeID}
+	for _, x := range d.Voters {
+		v.Quorum.Voters = append(v.Quorum.Voters, x.Node)
+	}
 	v.Quorum.Offline = len(n.broker.Failed())
 	return v
 }
@@ -40,7 +43,7 @@ func (n *Node) partition(p *partition.Partition, state meta.Partition) admin.Par
 	return admin.Partition{
 		Topic: p.Topic(), Index: p.ID().Partition,
 		Leader: state.Leader, LeaderEpoch: state.LeaderEpoch, Leading: o.Leading,
-		Replicas: len(state.Replicas), InSync: len(state.ISR), MinISR: c.EffectiveMinISR(len(state.Replicas)),
+		Replicas: len(state.Replicas), InSync: len(state.ISR), Assigned: state.Replicas, ISR: state.ISR, MinISR: c.EffectiveMinISR(len(state.Replicas)),
 		PageCache: c.Durability == config.DurabilityPageCache,
 		LogStart:  o.LogStart, HighWatermark: o.HighWatermark, Durable: o.Durable, LogEnd: o.LogEnd, Bytes: p.Log().Size(),
 		WeakZero: counts.WeakZero, WeakOne: counts.WeakOne,

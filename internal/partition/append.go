@@ -94,7 +94,7 @@ func (p *Partition) append(r AppendRequest) AppendResult {
 	p.mu.Lock()
 	result := p.appendLocked(r, c, header, now)
 	if result.Code == kafka.ErrNone {
-		p.appendedLocked(c, at, &a)
+		p.appendedLocked(at, &a)
 	}
 	p.mu.Unlock()
 	p.finish(&a)
@@ -102,12 +102,8 @@ func (p *Partition) append(r AppendRequest) AppendResult {
 }
 
 // appendedLocked tells the leader's rules and the followers that the log is longer.
-func (p *Partition) appendedLocked(c *config.Topic, at time.Time, a *after) {
-	end := p.log.End()
-	p.applyLocked(p.mu.lead.Appended(end, at), a)
-	if p.pageCache(c) {
-		p.applyLocked(p.mu.lead.Flushed(end, at), a)
-	}
+func (p *Partition) appendedLocked(at time.Time, a *after) {
+	p.applyLocked(p.mu.lead.Appended(p.log.End(), at), a)
 	if p.mu.fetchers.Len() > 0 {
 		a.wake = p.mu.fetchers.TakeAll(a.wake)
 	}

@@ -89,8 +89,8 @@ type Partition struct {
 		// following is the state of a follower.
 		following following
 		lastCut   Cut // since the partition was opened
-		// high is the largest high watermark that this replica has known, but for
-		// what lead knows better while it leads. Nothing below it is ever cut.
+		// high is the largest high watermark that this replica knew when its role
+		// began (see highLocked). Nothing below it is ever cut.
 		high    kafka.Offset
 		durable kafka.Offset   // exclusive end of the contiguous durable prefix
 		failed  error          // set once; nothing is appended or acknowledged afterwards
@@ -200,7 +200,17 @@ func (p *Partition) Config() *config.Topic { return p.config.Load() }
 
 // SetConfig replaces the topic's configuration. min.insync.replicas is not part
 // of it: that comes with the ISR, through Lead.
-func (p *Partition) SetConfig(c *config.Topic) { p.config.Store(c) }
+func (p *Partition) SetConfig(c *config.Topic) {
+	var a after
+	p.mu.Lock()
+	changed := p.pageCache(c) != p.pageCache(p.config.Load())
+	p.config.Store(c)
+	if changed && p.mu.role == leads {
+		p.changeLocked(p.mu.term, &a)
+	}
+	p.mu.Unlock()
+	p.finish(&a)
+}
 
 func complete(wake []*purgatory.Waiter) {
 	for _, w := range wake {

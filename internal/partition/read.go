@@ -135,6 +135,22 @@ func (p *Partition) diverging(r ReadRequest) *EpochEnd {
 	return nil
 }
 
+// divergingReplica is the same for a follower. Below every epoch that is known here
+// the answer names the follower's own, so that it keeps what stands below the end.
+func (p *Partition) divergingReplica(r ReadRequest) *EpochEnd {
+	if r.LastFetchedEpoch == kafka.NoLeaderEpoch {
+		return nil
+	}
+	own, end := p.log.EpochFloor(r.LastFetchedEpoch)
+	if own == kafka.NoLeaderEpoch {
+		own = r.LastFetchedEpoch
+	}
+	if own == r.LastFetchedEpoch && end >= r.From {
+		return nil
+	}
+	return &EpochEnd{Epoch: own, End: end}
+}
+
 // readTo reads whole batches of [r.From, bound).
 func (p *Partition) readTo(bound kafka.Offset, r ReadRequest, result ReadResult) ReadResult {
 	if r.From >= bound || (r.MaxBytes <= 0 && !r.MinOne) {
@@ -172,13 +188,17 @@ func (p *Partition) readAsReplica(r ReadRequest) ReadResult {
 // matches.
 func (p *Partition) matchLocked(r ReadRequest, now time.Time, a *after) ReadResult {
 	result := ReadResult{Code: p.checkReplicaLocked(r.Replica, r.CurrentEpoch)}
-	if result.Code == kafka.ErrNone {
-		result.Diverging = p.diverging(r)
-	}
-	if result.Code == kafka.ErrNone && result.Diverging == nil {
-		if r.From < p.log.Start() || r.From > p.log.End() {
+	switch {
+	case result.Code != kafka.ErrNone:
+	case r.From < p.log.Start():
+		// Before any comparison: of what was deleted nothing is known any more, and
+		// the follower begins anew where the log starts.
+		result.Code = kafka.ErrOffsetOutOfRange
+	default:
+		result.Diverging = p.divergingReplica(r)
+		if result.Diverging == nil && r.From > p.log.End() {
 			result.Code = kafka.ErrOffsetOutOfRange
-		} else {
+		} else if result.Diverging == nil {
 			p.applyLocked(p.mu.lead.Fetched(isr.Fetch{Replica: r.Replica, Epoch: r.ReplicaEpoch, From: r.From}, now), a)
 		}
 	}

@@ -4,20 +4,33 @@ import (
 	"errors"
 	"fmt"
 
+	"holdfast/internal/isr"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/record"
 )
 
-// following is what a follower knows of its leader in the present epoch.
+// following is the state of a follower in the present epoch.
 type following struct {
 	leader kafka.BrokerID
-	// matched: the leader has said in this epoch that it has what stands before the
-	// end of the log here. From then on only its own batches are appended, so that
-	// it holds until the epoch ends.
-	matched bool
+	rules  isr.Follower
 	// cutting: the log is being cut, outside of the lock.
 	cutting bool
+}
+
+// history is the log as the rules of matching see it.
+type history struct{ l *log.Log }
+
+// EndOf implements isr.History.
+func (h history) EndOf(epoch kafka.LeaderEpoch) isr.EpochEnd {
+	e, end := h.l.EpochFloor(epoch)
+	return isr.EpochEnd{Epoch: e, End: end}
+}
+
+// Last implements isr.History.
+func (h history) Last() isr.EpochEnd {
+	e, end := h.l.Tail()
+	return isr.EpochEnd{Epoch: e, End: end}
 }
 
 // Cut is a suffix that this replica had and its leader did not: offsets [To, From).
@@ -45,7 +58,8 @@ func (p *Partition) FetchPosition() (FetchPosition, bool) {
 	if p.mu.role != follows || p.mu.failed != nil || p.mu.following.cutting {
 		return FetchPosition{}, false
 	}
-	return FetchPosition{Epoch: p.mu.epoch, From: p.log.End(), LastEpoch: p.log.LastEpoch(), LogStart: p.log.Start(), HighWatermark: p.mu.high}, true
+	last, end := p.log.Tail()
+	return FetchPosition{Epoch: p.mu.epoch, From: end, LastEpoch: last, LogStart: p.log.Start(), HighWatermark: p.highLocked()}, true
 }
 
 // Replicated is a leader's answer to a FetchPosition.
@@ -67,20 +81,10 @@ type Replicated struct {
 // help.
 var ErrUnfit = errors.New("the leader's answer does not fit this log")
 
-// DivergedBelowHighWatermarkError says that the leader does not have what this replica knows to be
-// committed. The replica is offline for good, its bytes as they were: cutting them
-// could take the last copy of an acknowledged write away.
-type DivergedBelowHighWatermarkError struct {
-	Partition     kafka.TopicPartition
-	Epoch         kafka.LeaderEpoch // of the leader
-	To            kafka.Offset      // where the leader wants the log to be cut
-	HighWatermark kafka.Offset      // this replica's own
-}
-
-func (e *DivergedBelowHighWatermarkError) Error() string {
-	return fmt.Sprintf("follow %s: the leader of epoch %d wants the log to be cut at %d, below the high watermark %d that was reached here: "+
-		"acknowledged records are missing at the leader; this replica is offline and keeps them", e.Partition, e.Epoch, e.To, e.HighWatermark)
-}
+// DivergedBelowHighWatermarkError says that the leader does not have what this
+// replica knows to be committed. The replica is offline for good, its bytes as they
+// were: cutting them could take the last copy of an acknowledged write away.
+type DivergedBelowHighWatermarkError = isr.DivergedBelowHighWatermarkError
 
 // Replicate takes one answer of the leader over. An answer to another position or
 // epoch than the present one is dropped. A divergence cuts the log and does nothing
@@ -88,9 +92,9 @@ func (e *DivergedBelowHighWatermarkError) Error() string {
 // of the log; the high watermark follows, never above the end, and so does the log
 // start. It may wait for the disk, and callers of one partition take turns.
 //
-// *DivergedBelowHighWatermarkError: see there. ErrUnfit: the answer is wrong. log.ErrNoSpace: asking
-// again later may help. A kafka.ErrorCode is the one of the answer. After any other
-// error the log is offline.
+// *DivergedBelowHighWatermarkError: see there. ErrUnfit, *isr.NotDivergingError: the
+// answer is wrong. log.ErrNoSpace: asking again later may help. A kafka.ErrorCode is
+// the one of the answer. After any other error the log is offline.
 func (p *Partition) Replicate(r Replicated) error {
 	var a after
 	p.takeTurn()
@@ -121,7 +125,7 @@ func (p *Partition) replicate(r Replicated, a *after) error {
 	}
 	p.mu.Lock()
 	err := p.takeOverLocked(r, a)
-	start := min(r.LogStart, p.mu.high)
+	start := min(r.LogStart, p.highLocked())
 	p.mu.Unlock()
 	if err == nil && start > p.log.Start() {
 		err = p.log.SetStart(start)
@@ -132,7 +136,7 @@ func (p *Partition) replicate(r Replicated, a *after) error {
 // freshLocked reports whether the answer is to what this replica would ask now.
 // The caller has the turn, so that it stays so.
 func (p *Partition) freshLocked(r Replicated) bool {
-	return p.mu.role == follows && r.Epoch == p.mu.epoch && r.From == p.log.End()
+	return p.mu.role == follows && p.mu.following.rules.Accepts(r.Epoch, r.From, p.log.End())
 }
 
 // examine verifies the batches of an answer and lists their headers in p.received.
@@ -167,11 +171,10 @@ func (p *Partition) takeOverLocked(r Replicated, a *after) error {
 	if p.mu.failed != nil {
 		return p.mu.failed
 	}
-	first := !p.mu.following.matched
-	p.mu.following.matched = true
+	before := p.highLocked()
 	err := p.appendReceivedLocked(r)
-	if high := min(r.HighWatermark, p.log.End()); high > p.mu.high {
-		p.mu.high = high
+	first := p.mu.following.rules.Matched(p.log.End(), r.HighWatermark)
+	if p.highLocked() > before {
 		a.wake = p.mu.readers.TakeAll(a.wake)
 	}
 	// Without a flush to come, nothing else would tell.
@@ -202,7 +205,7 @@ func (p *Partition) appendReceivedLocked(r Replicated) error {
 		if !p.pageCache(c) {
 			// Not above what is durable here: the journal's word on the high
 			// watermark is a proof of loss for an end below it.
-			p.storage.Submit(p, p.log, span, data[:size], min(p.mu.high, p.mu.durable))
+			p.storage.Submit(p, p.log, span, data[:size], min(p.highLocked(), p.mu.durable))
 		}
 		p.flow.replicated.Add(span.Length)
 		data, headers = data[size:], headers[n:]
@@ -214,12 +217,15 @@ func (p *Partition) appendReceivedLocked(r Replicated) error {
 // goes on from there, and may find another divergence.
 func (p *Partition) cutDiverging(leader EpochEnd) error {
 	p.mu.Lock()
-	end, epoch := p.log.End(), p.log.LastEpoch()
-	to, err := p.cutPointLocked(leader)
+	end := p.log.End()
+	to, err := p.mu.following.rules.Cut(history{p.log}, isr.EpochEnd(leader))
+	if _, below := errors.AsType[*DivergedBelowHighWatermarkError](err); below {
+		p.failLocked(err)
+	}
 	p.mu.following.cutting = err == nil
 	p.mu.Unlock()
 	if err != nil {
-		return err
+		return fmt.Errorf("%s-%d: %w", p.topic, p.id.Partition, err)
 	}
 	err = p.storage.Cut(p.log, to)
 	p.mu.Lock()
@@ -231,28 +237,10 @@ func (p *Partition) cutDiverging(leader EpochEnd) error {
 		p.mu.lastCut = Cut{Epoch: p.mu.epoch, To: now, From: end}
 		p.flow.cut.Add(int64(end - now))
 	}
-	switch {
-	case err != nil && p.log.Err() != nil:
+	if err != nil && p.log.Err() != nil {
 		p.failLocked(err)
-	case err == nil && now == end && p.log.LastEpoch() == epoch:
-		return p.unfit(end, fmt.Errorf("it diverges at epoch %d, offset %d, which changes nothing here", leader.Epoch, leader.End))
 	}
 	return err
-}
-
-// cutPointLocked is where the log must be cut for a divergence. Where that is below
-// the own high watermark, the replica fails and nothing is cut.
-func (p *Partition) cutPointLocked(leader EpochEnd) (kafka.Offset, error) {
-	to := max(min(leader.End, p.log.End()), 0)
-	if _, own := p.log.EpochEnd(leader.Epoch); own != kafka.NoOffset {
-		to = min(to, own)
-	}
-	if to >= p.mu.high {
-		return to, nil
-	}
-	err := &DivergedBelowHighWatermarkError{Partition: kafka.TopicPartition{Topic: p.topic, Partition: p.id.Partition}, Epoch: p.mu.epoch, To: to, HighWatermark: p.mu.high}
-	p.failLocked(err)
-	return 0, err
 }
 
 // restart begins anew at the leader's log start, where everything here is below it:
@@ -271,7 +259,8 @@ func (p *Partition) restart(r Replicated) error {
 	p.mu.following.cutting = false
 	switch {
 	case err == nil:
-		p.mu.durable, p.mu.high = r.LogStart, max(p.mu.high, r.LogStart)
+		p.mu.durable = r.LogStart
+		p.mu.following.rules.Restarted(r.LogStart)
 	case p.log.Err() != nil:
 		p.failLocked(err)
 	}
@@ -290,12 +279,13 @@ type Progress struct {
 func (p *Partition) Progress() (Progress, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.role != follows || p.mu.failed != nil || !p.mu.following.matched {
+	if p.mu.role != follows || p.mu.failed != nil {
 		return Progress{}, false
 	}
 	durable := p.mu.durable
 	if p.pageCache(p.config.Load()) {
 		durable = p.log.End()
 	}
-	return Progress{Epoch: p.mu.epoch, Durable: min(durable, p.log.End())}, true
+	end, ok := p.mu.following.rules.Progress(durable)
+	return Progress{Epoch: p.mu.epoch, Durable: end}, ok
 }

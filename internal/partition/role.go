@@ -68,8 +68,11 @@ func (p *Partition) endTurn() { <-p.turn }
 
 // highLocked is the largest high watermark that this replica knows.
 func (p *Partition) highLocked() kafka.Offset {
-	if p.mu.role == leads {
+	switch p.mu.role {
+	case leads:
 		return max(p.mu.high, p.mu.lead.HighWatermark())
+	case follows:
+		return max(p.mu.high, p.mu.following.rules.HighWatermark())
 	}
 	return p.mu.high
 }
@@ -100,7 +103,7 @@ func (p *Partition) changeLocked(t Leadership, a *after) {
 	p.mu.term = t
 	p.assignLocked(t)
 	p.applyLocked(p.mu.lead.Changed(isr.Change{PartitionEpoch: t.PartitionEpoch, Replicas: t.Replicas, ISR: t.ISR,
-		Candidates: t.Candidates, MinISR: t.MinISR}, p.clock.Now()), a)
+		Candidates: t.Candidates, MinISR: t.MinISR, PageCache: p.pageCache(p.config.Load())}, p.clock.Now()), a)
 }
 
 // beginLocked begins a leadership at the end of the log.
@@ -116,7 +119,7 @@ func (p *Partition) beginLocked(t Leadership, a *after) {
 	p.mu.term, p.mu.role = t, leads
 	high := max(p.mu.high, p.log.Start())
 	p.mu.lead = isr.NewLeader(isr.Term{Self: p.self, Epoch: t.Epoch, PartitionEpoch: t.PartitionEpoch, Replicas: t.Replicas, ISR: t.ISR,
-		Candidates: t.Candidates, MinISR: t.MinISR, End: end, Durable: max(p.mu.durable, high), HighWatermark: high,
+		Candidates: t.Candidates, MinISR: t.MinISR, End: end, Durable: min(p.mu.durable, end), HighWatermark: high,
 		LagMax: p.lagMax, Now: p.clock.Now(), PageCache: p.pageCache(c)})
 }
 
@@ -139,7 +142,7 @@ func (p *Partition) Follow(f Following) {
 	p.mu.Lock()
 	if p.mu.role != follows || f.Epoch != p.mu.epoch {
 		p.endTermLocked(f.Epoch, follows, &a)
-		p.mu.following = following{}
+		p.mu.following = following{rules: isr.NewFollower(f.Epoch, p.mu.high)}
 	}
 	p.mu.following.leader = f.Leader
 	p.mu.Unlock()
@@ -191,7 +194,8 @@ func (p *Partition) Flushed(end kafka.Offset) {
 	case p.mu.role == leads:
 		p.applyLocked(p.mu.lead.Flushed(end, p.clock.Now()), &a)
 	case p.mu.role == follows:
-		a.progressed = grew && p.mu.following.matched
+		_, matched := p.mu.following.rules.Progress(end)
+		a.progressed = grew && matched
 	}
 	p.mu.Unlock()
 	p.finish(&a)
@@ -242,12 +246,23 @@ func (p *Partition) Tick(now time.Time) {
 	p.step(func(l *isr.Leader) isr.Effects { return l.Tick(now) })
 }
 
-// ISRAnswered tells the outcome of the ISR change that was proposed. refused says
-// that it was definitely not applied; otherwise the metadata will say, through
-// Lead.
-func (p *Partition) ISRAnswered(refused bool) {
+// ISRProposal is the ISR change that the leader has asked for and whose outcome is
+// not known, for sending it, also again. It is false where there is none.
+func (p *Partition) ISRProposal() (kafka.LeaderEpoch, isr.Proposal, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.role != leads || p.mu.failed != nil {
+		return kafka.NoLeaderEpoch, isr.Proposal{}, false
+	}
+	proposal, ok := p.mu.lead.Outstanding()
+	return p.mu.epoch, proposal, ok
+}
+
+// ISRAnswered tells the controller's answer to a proposal. Only a definite refusal
+// changes anything; for the rest the metadata says, through Lead, what became of it.
+func (p *Partition) ISRAnswered(answer isr.Answer) {
 	now := p.clock.Now()
-	p.step(func(l *isr.Leader) isr.Effects { return l.Answered(isr.Answer{Refused: refused}, now) })
+	p.step(func(l *isr.Leader) isr.Effects { return l.Answered(answer, now) })
 }
 
 // step hands an event to the rules of the leader, if this replica leads.

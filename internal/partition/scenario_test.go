@@ -145,6 +145,7 @@ func TestScenario_SameLeaderInALaterEpoch(t *testing.T) {
 func TestScenario_JoinerBelowTheEpochStart(t *testing.T) {
 	c := newCluster(t, "ABC", 2)
 	a, b, d := c.nodes[0], c.nodes[1], c.nodes[2]
+	d.fenced = true // not a candidate yet
 	c.elect(a, a, b)
 	for range 3 {
 		a.produce("x")
@@ -164,6 +165,7 @@ func TestScenario_JoinerBelowTheEpochStart(t *testing.T) {
 	b.wantHigh(3)
 	a.powerCut()
 
+	d.fenced = false
 	c.elect(b, b)
 	b.wantHigh(3) // min ISR 2: it stays
 	d.wantHolds("x@1 x@1 x@1")
@@ -420,7 +422,7 @@ func TestScenario_LeaderLacksWhatIsCommitted(t *testing.T) {
 		b.Follow(partition.Following{Epoch: c.epoch, Leader: 1})
 		err := b.askOf(empty, b.epoch).arrive()
 		diverged, ok := errors.AsType[*partition.DivergedBelowHighWatermarkError](err)
-		if !ok || diverged.HighWatermark < 2 || diverged.To != 0 {
+		if !ok || diverged.HighWatermark < 2 || diverged.Cut != 0 {
 			t.Fatalf("start %d: %v", i, err)
 		}
 		if _, ok := b.FetchPosition(); ok || b.Err() == nil {

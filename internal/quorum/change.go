@@ -1,7 +1,6 @@
 package quorum
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +39,7 @@ func (q *Quorum) ChangeVoters(ctx context.Context, voters []Voter) error {
 	for _, v := range voters {
 		ch.target = append(ch.target, member{raftID: RaftID(v.Directory), node: v.Node, directory: v.Directory, roles: roleVoter})
 	}
-	slices.SortFunc(ch.target, func(a, b member) int { return cmp.Compare(a.raftID, b.raftID) })
+	sortMembers(ch.target)
 	if err := checkVoters(ch.target); err != nil {
 		return err
 	}

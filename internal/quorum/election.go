@@ -24,11 +24,15 @@ const (
 	retryTicks    = 2  // after a pre-vote that nobody answered, doubled each time
 	voteTicks     = 5  // after a vote: who got it has to write it down first
 	deadTicks     = 15 // how long the word of a leader that is proven dead is not heard
+	// unheardTicks is after what time a member to whom nobody sends entries asks for
+	// them: it may be none any more and not know it.
+	unheardTicks = 3 * electionTicks
 )
 
 // pace drives the elections of a member with a vote.
 type pace struct {
-	quiet      uint64 // ticks since the leader was heard
+	unheard    uint64 // ticks since anybody led this member
+	quiet      uint64 // ticks since the leader was heard, as far as one is known
 	leaderless uint64 // ticks since none is known
 	campaignAt uint64 // leaderless ticks at which to campaign
 	retry      uint64
@@ -62,6 +66,7 @@ func (c *core) rank() (n uint64) {
 // elect campaigns when it is time to. It is called once a tick.
 func (c *core) elect() {
 	p := &c.pace
+	p.unheard++
 	if c.leading || !c.votes() {
 		return
 	}
@@ -131,6 +136,7 @@ func (c *core) heard(m *pb.Message) bool {
 	if p.dead != raft.None && m.GetFrom() == p.dead && m.GetTerm() <= p.deadTerm && c.ticks < p.deadUntil {
 		return false
 	}
+	p.unheard = 0
 	if m.GetFrom() == c.leader {
 		p.quiet = 0
 	}

@@ -1,12 +1,10 @@
 package quorum
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +82,7 @@ func founders(o *Options) membership {
 	if m.members == nil {
 		m.members = []member{{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}}
 	}
-	slices.SortFunc(m.members, func(a, b member) int { return cmp.Compare(a.raftID, b.raftID) })
+	sortMembers(m.members)
 	return m
 }
 

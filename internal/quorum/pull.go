@@ -116,10 +116,12 @@ func (c *core) pulled(p *pull) (Pulled, error) {
 }
 
 // observing reports whether this member gets what is committed by pulling it:
-// nobody sends it entries, or nobody has for long.
+// nobody sends it entries, nobody has for long, or a member does whom it does not
+// know yet and cannot answer.
 func (c *core) observing() bool {
 	_, member := c.store.membership.find(c.id)
-	return !member || c.pace.leaderless >= 3*electionTicks
+	_, known := c.store.membership.find(c.leader)
+	return !member || c.leader != raft.None && !known || c.pace.unheard >= unheardTicks
 }
 
 // takePulled takes what was pulled from the offset on. Entries go the way of a

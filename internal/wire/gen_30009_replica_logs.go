@@ -202,7 +202,7 @@ func (v *ReplicaLogsResponseTopic) Default() {
 
 func (v *ReplicaLogsResponseTopic) decode(r *bin.Reader, version int16, flex bool) {
 	v.TopicID = r.UUID()
-	v.Partitions = list[ReplicaLogsResponseTopicPartition](r, r.Count(flex, 43))
+	v.Partitions = list[ReplicaLogsResponseTopicPartition](r, r.Count(flex, 47))
 	for i := range v.Partitions {
 		v.Partitions[i].decode(r, version, flex)
 		if !r.OK() {
@@ -233,6 +233,7 @@ type ReplicaLogsResponseTopicPartition struct {
 	DurableEnd    int64 // default -1
 	HighWatermark int64 // default -1
 	Partition     int32
+	LeaderEpoch   int32 // default -1
 	LastEpoch     int32 // default -1
 	ErrorCode     int16
 }
@@ -245,13 +246,14 @@ func NewReplicaLogsResponseTopicPartition() (v ReplicaLogsResponseTopicPartition
 
 // Default sets every field to its default.
 func (v *ReplicaLogsResponseTopicPartition) Default() {
-	*v = ReplicaLogsResponseTopicPartition{LastEpoch: -1, LogStart: -1, LogEnd: -1, DurableEnd: -1, HighWatermark: -1}
+	*v = ReplicaLogsResponseTopicPartition{LeaderEpoch: -1, LastEpoch: -1, LogStart: -1, LogEnd: -1, DurableEnd: -1, HighWatermark: -1}
 }
 
 func (v *ReplicaLogsResponseTopicPartition) decode(r *bin.Reader, version int16, flex bool) {
 	v.Default()
 	v.Partition = r.Int32()
 	v.ErrorCode = r.Int16()
+	v.LeaderEpoch = r.Int32()
 	v.LastEpoch = r.Int32()
 	v.LogStart = r.Int64()
 	v.LogEnd = r.Int64()
@@ -265,6 +267,7 @@ func (v *ReplicaLogsResponseTopicPartition) decode(r *bin.Reader, version int16,
 func (v *ReplicaLogsResponseTopicPartition) append(dst []byte, version int16, flex bool) []byte {
 	dst = bin.AppendInt32(dst, v.Partition)
 	dst = bin.AppendInt16(dst, v.ErrorCode)
+	dst = bin.AppendInt32(dst, v.LeaderEpoch)
 	dst = bin.AppendInt32(dst, v.LastEpoch)
 	dst = bin.AppendInt64(dst, v.LogStart)
 	dst = bin.AppendInt64(dst, v.LogEnd)
