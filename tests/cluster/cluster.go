@@ -65,6 +65,9 @@ func New(tb testing.TB, o Options) *Cluster {
 	var members []rig.Member
 	for i := range o.Brokers {
 		dir := filepath.Join(o.Dir, fmt.Sprintf("broker-%d", i+1))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
 		p := rig.NewPlace(tb, dir)
 		p.ID, p.Set, p.Fault = i+1, o.Set, o.Fault
 		if len(o.Roots) > 0 {
