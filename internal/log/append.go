@@ -44,6 +44,15 @@ type Span struct {
 // as it was; after any other the log is offline. Append does not wait for the
 // disk; nothing of data is kept.
 func (l *Log) Append(data []byte, headers []record.Header, now kafka.Timestamp) (Span, error) {
+	if c := l.config.Load(); int64(len(data)) > c.SegmentBytes {
+		return Span{}, fmt.Errorf("append %d bytes to %s, where segment.bytes is %d: %w", len(data), l.dir, c.SegmentBytes, ErrTooLarge)
+	}
+	return l.AppendReplica(data, headers, now)
+}
+
+// AppendReplica is Append for what another replica has appended before: it was
+// accepted, whatever segment.bytes is now.
+func (l *Log) AppendReplica(data []byte, headers []record.Header, now kafka.Timestamp) (Span, error) {
 	s, err := l.place(data, headers, now)
 	if err != nil {
 		return Span{}, err
@@ -102,8 +111,8 @@ func (l *Log) place(data []byte, headers []record.Header, now kafka.Timestamp) (
 	if err != nil {
 		return nil, err
 	}
-	if size > c.SegmentBytes {
-		return nil, fmt.Errorf("append %d bytes to %s, where segment.bytes is %d: %w", size, l.dir, c.SegmentBytes, ErrTooLarge)
+	if size > segmentBytesMax {
+		return nil, fmt.Errorf("append %d bytes to %s, where a segment has at most %d: %w", size, l.dir, segmentBytesMax, ErrTooLarge)
 	}
 	if !full {
 		return s, nil

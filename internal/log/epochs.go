@@ -78,6 +78,21 @@ func (e epochs) end(epoch kafka.LeaderEpoch, logEnd kafka.Offset) (kafka.LeaderE
 	return e[higher-1].epoch, e[higher].start
 }
 
+// floor is the largest epoch at or below epoch, and where it ends: at the start of
+// the next one or at logEnd. Where there is none: NoLeaderEpoch and the start of
+// the first, or logEnd without any.
+func (e epochs) floor(epoch kafka.LeaderEpoch, logEnd kafka.Offset) (kafka.LeaderEpoch, kafka.Offset) {
+	higher := sort.Search(len(e), func(i int) bool { return e[i].epoch > epoch })
+	end := logEnd
+	if higher < len(e) {
+		end = e[higher].start
+	}
+	if higher == 0 {
+		return kafka.NoLeaderEpoch, end
+	}
+	return e[higher-1].epoch, end
+}
+
 // at is the epoch that offset was appended in.
 func (e epochs) at(offset kafka.Offset) (kafka.LeaderEpoch, bool) {
 	n := sort.Search(len(e), func(i int) bool { return e[i].start > offset })

@@ -209,6 +209,22 @@ func (l *Log) EpochEnd(epoch kafka.LeaderEpoch) (kafka.LeaderEpoch, kafka.Offset
 	return l.mu.epochs.end(epoch, l.mu.end)
 }
 
+// EpochFloor is the largest epoch at or below the one asked for, and the offset
+// after its last record. Where the log has no such epoch it is NoLeaderEpoch and
+// the start of the first one, or End without any.
+func (l *Log) EpochFloor(epoch kafka.LeaderEpoch) (kafka.LeaderEpoch, kafka.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochs.floor(epoch, l.mu.end)
+}
+
+// Tail is LastEpoch and End of one moment.
+func (l *Log) Tail() (kafka.LeaderEpoch, kafka.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochs.latest(), l.mu.end
+}
+
 // EpochAt is the leader epoch that the record at offset was appended in, or
 // otherwise when the log does not know.
 func (l *Log) EpochAt(offset kafka.Offset, otherwise kafka.LeaderEpoch) kafka.LeaderEpoch {

@@ -68,12 +68,15 @@ func (s *segmentState) expiredLocked(c *Config, now kafka.Timestamp) bool {
 // highWatermark. The log start is durable before anything goes; the files are
 // renamed, and Sweep removes them. It waits for the disk.
 func (l *Log) Retain(now kafka.Timestamp, highWatermark kafka.Offset) ([]Deleted, error) {
+	return l.retain(l.config.Load(), now, highWatermark)
+}
+
+func (l *Log) retain(c *Config, now kafka.Timestamp, highWatermark kafka.Offset) ([]Deleted, error) {
 	l.takeTurn()
 	defer l.endTurn()
 	if err := l.usable(); err != nil {
 		return nil, err
 	}
-	c := l.config.Load()
 	l.mu.Lock()
 	deleted := l.expendableLocked(c, now, highWatermark)
 	start := l.mu.start
@@ -83,6 +86,12 @@ func (l *Log) Retain(now kafka.Timestamp, highWatermark kafka.Offset) ([]Deleted
 	}
 	start = max(start, deleted[len(deleted)-1].End)
 	return deleted, l.dropPrefix(start, len(deleted), now)
+}
+
+// DropBelowStart is Retain of a follower: it takes only the segments below the log
+// start, which its leader decides.
+func (l *Log) DropBelowStart(now kafka.Timestamp, highWatermark kafka.Offset) ([]Deleted, error) {
+	return l.retain(&Config{RetentionMs: -1, RetentionBytes: -1}, now, highWatermark)
 }
 
 // expendableLocked lists the leading segments that may go.

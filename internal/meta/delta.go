@@ -46,7 +46,8 @@ func (d Delta) TopicIDs() []kafka.TopicID { return d.topics }
 // order of topic id and index.
 func (d Delta) Partitions() []kafka.TopicIDPartition { return d.partitions }
 
-// Brokers lists the brokers whose registrations changed, in the order of their ids.
+// Brokers lists the brokers whose registrations changed or ended, in the order of
+// their ids.
 func (d Delta) Brokers() []kafka.BrokerID { return d.brokers }
 
 // ConfigsOfBrokers reports whether a setting of a broker, or of all of them,
@@ -119,6 +120,12 @@ func Difference(from, to *Image) Delta {
 			d.brokers = append(d.brokers, b.ID)
 		}
 	}
+	for b := range from.brokers.values() {
+		if to.Broker(b.ID) == nil {
+			d.brokers = append(d.brokers, b.ID)
+		}
+	}
+	slices.Sort(d.brokers)
 	return d
 }
 

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"time"
 
 	"holdfast/internal/config"
 	"holdfast/internal/kafka"
@@ -72,8 +73,8 @@ func (p *Partition) Append(r AppendRequest) AppendResult {
 }
 
 func (p *Partition) append(r AppendRequest) AppendResult {
-	c := p.config.Load()
-	now := kafka.Timestamp(p.clock.Now().UnixMilli())
+	c, at := p.config.Load(), p.clock.Now()
+	now := kafka.Timestamp(at.UnixMilli())
 	rules := p.rules(c, now)
 	if r.Own {
 		rules.MaxBytes, rules.BeforeMax, rules.AfterMax = 0, record.NoBound, record.NoBound
@@ -89,15 +90,23 @@ func (p *Partition) append(r AppendRequest) AppendResult {
 			return refuse(err)
 		}
 	}
+	var a after
 	p.mu.Lock()
 	result := p.appendLocked(r, c, header, now)
-	var wake []*purgatory.Waiter
-	if result.Code == kafka.ErrNone && p.pageCache(c) && p.mu.lead.Flushed(p.self, p.log.End()) {
-		wake = p.committedLocked(nil)
+	if result.Code == kafka.ErrNone {
+		p.appendedLocked(at, &a)
 	}
 	p.mu.Unlock()
-	complete(wake)
+	p.finish(&a)
 	return result
+}
+
+// appendedLocked tells the leader's rules and the followers that the log is longer.
+func (p *Partition) appendedLocked(at time.Time, a *after) {
+	p.applyLocked(p.mu.lead.Appended(p.log.End(), at), a)
+	if p.mu.fetchers.Len() > 0 {
+		a.wake = p.mu.fetchers.TakeAll(a.wake)
+	}
 }
 
 func (p *Partition) appendLocked(r AppendRequest, c *config.Topic, h record.Header, now kafka.Timestamp) AppendResult {
@@ -164,7 +173,7 @@ func (p *Partition) admitLocked(needISR bool) (AppendResult, bool) {
 	case err != nil:
 		// A partition in page-cache mode submits nothing and hears of no failure.
 		return AppendResult{Code: kafka.ErrKafkaStorageError, Message: err.Error()}, false
-	case !p.mu.leading:
+	case p.mu.role != leads:
 		return AppendResult{Code: kafka.ErrNotLeaderOrFollower}, false
 	case needISR && !p.mu.lead.CanAppend():
 		return AppendResult{Code: kafka.ErrNotEnoughReplicas, Message: "fewer in-sync replicas than min.insync.replicas"}, false
@@ -211,13 +220,13 @@ func (p *Partition) Outcome(r Receipt, wait Wait) kafka.ErrorCode {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case wait == WaitLocal && p.mu.leading && p.mu.lead.Epoch() == r.Epoch && p.mu.durable >= r.End:
+	case wait == WaitLocal && p.mu.role == leads && p.mu.lead.Epoch() == r.Epoch && p.mu.durable >= r.End:
 		return kafka.ErrNone
-	case p.mu.leading && p.mu.lead.Epoch() == r.Epoch && p.mu.lead.HighWatermark() >= r.End:
+	case p.mu.role == leads && p.mu.lead.Epoch() == r.Epoch && p.mu.lead.HighWatermark() >= r.End:
 		return kafka.ErrNone
 	case p.mu.failed != nil:
 		return kafka.ErrKafkaStorageError
-	case !p.mu.leading || p.mu.lead.Epoch() != r.Epoch:
+	case p.mu.role != leads || p.mu.lead.Epoch() != r.Epoch:
 		return kafka.ErrNotLeaderOrFollower
 	case !p.mu.lead.CanAppend():
 		return kafka.ErrNotEnoughReplicasAfterAppend

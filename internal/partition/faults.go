@@ -87,7 +87,7 @@ func (p *Partition) writeLate() {
 	f := p.faulty
 	b := f.pending[0]
 	f.pending = f.pending[1:]
-	if p.mu.failed != nil || !p.mu.leading {
+	if p.mu.failed != nil || p.mu.role != leads {
 		return
 	}
 	b.header.BaseOffset, b.header.LeaderEpoch = p.log.End(), p.mu.lead.Epoch()

@@ -4,15 +4,16 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/datadir"
-	"holdfast/internal/invariant"
 	"holdfast/internal/isr"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/purgatory"
+	"holdfast/internal/record"
 )
 
 // Storage makes appended bytes durable; *datadir.Dir is the real one.
@@ -20,13 +21,19 @@ type Storage interface {
 	// Submit hands a written span to the next flush round. It copies what it
 	// needs of data and never waits.
 	Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, highWatermark kafka.Offset)
+	// Cut removes everything of the log at or above to, so that no crash brings it
+	// back, and waits for the disk. Nothing of the log is submitted meanwhile.
+	Cut(l *log.Log, to kafka.Offset) error
+	// Restart empties the log and lets it begin at start, which is above its end.
+	// It waits for the disk, as Cut does.
+	Restart(l *log.Log, start kafka.Offset) error
 	// Full reports whether the directory is below its reserve of free space.
 	Full() bool
 	// Err is what stopped the directory: nothing becomes durable any more.
 	Err() error
 }
 
-// Options are what a partition is made of. All fields are set.
+// Options are what a partition is made of. The first group is set.
 type Options struct {
 	Topic   string
 	ID      kafka.TopicIDPartition
@@ -35,7 +42,21 @@ type Options struct {
 	Storage Storage
 	Clock   clock.Clock
 	Config  *config.Topic
-	Faults  Faults
+
+	// HighWatermark is the largest one that this replica is known to have reached
+	// before (datadir.HighWatermark); 0 where none is known.
+	HighWatermark kafka.Offset
+	// LagMax is replica.lag.time.max.ms; 0 stands for Kafka's 30 s.
+	LagMax time.Duration
+	// ISR, when set, is told of a change of the ISR that this leader proposes. It
+	// runs without any lock of the partition and must not wait. The outcome comes
+	// back through ISRAnswered or Lead.
+	ISR func(*Partition, isr.Proposal)
+	// Progressed, when set, is told that Progress has more to say. It runs without
+	// any lock of the partition and must not wait.
+	Progressed func(*Partition)
+
+	Faults Faults
 }
 
 // Partition is one replica of a topic-partition. Its methods are safe for
@@ -52,16 +73,39 @@ type Partition struct {
 	flow    flow
 	faulty  *faulty // nil but in builds that plant faults
 
+	lagMax   time.Duration
+	outward  outward
+	lost     kafka.Offset    // the high watermark that the log was found below; NoOffset
+	turn     chan struct{}   // held by who changes the role, or a follower's log
+	received []record.Header // of the answer that is being taken over; the turn's
+
 	mu struct {
 		sync.Mutex
-		leading bool
-		lead    isr.Leader
-		durable kafka.Offset // exclusive end of the contiguous durable prefix
-		failed  error        // set once; nothing is appended or acknowledged afterwards
-		commits waitList     // wait for the high watermark
-		locals  waitList     // wait for this replica's own flush (acks=1 under acks.policy=allow)
-		readers purgatory.List
+		role role
+		// epoch is the newest leader epoch that the metadata told of.
+		epoch kafka.LeaderEpoch
+		term  Leadership // of the leadership, as the metadata tells it
+		lead  isr.Leader
+		// following is the state of a follower.
+		following following
+		lastCut   Cut // since the partition was opened
+		// high is the largest high watermark that this replica knew when its role
+		// began (see highLocked). Nothing below it is ever cut.
+		high    kafka.Offset
+		durable kafka.Offset   // exclusive end of the contiguous durable prefix
+		failed  error          // set once; nothing is appended or acknowledged afterwards
+		commits waitList       // wait for the high watermark
+		locals  waitList       // wait for this replica's own flush (acks=1 under acks.policy=allow)
+		readers purgatory.List // consumers that wait for the high watermark
+		// fetchers are followers that wait for the log's end or the high watermark.
+		fetchers purgatory.List
 	}
+}
+
+// outward is who is told what the partition wants of others.
+type outward struct {
+	isr        func(*Partition, isr.Proposal)
+	progressed func(*Partition)
 }
 
 // waitList holds produces in the order of the offsets that they wait for.
@@ -107,18 +151,39 @@ func (l *waitList) take(dst []*purgatory.Waiter, end kafka.Offset) []*purgatory.
 type flow struct {
 	records, in, out                atomic.Int64
 	appends, refused, reads, unread atomic.Int64
+	replicated, cut                 atomic.Int64
 }
 
 // weakAcks counts the requests that asked for less than acks=all.
 type weakAcks struct{ zero, one atomic.Int64 }
 
-// New makes a partition that leads nothing yet. Everything in the log is on
-// stable storage, which is what opening it guarantees.
+// lagMaxDefault is Kafka's replica.lag.time.max.ms.
+const lagMaxDefault = 30 * time.Second
+
+// New makes a partition without a role. Everything in the log is on stable
+// storage, which is what opening it guarantees.
 func New(o Options) *Partition {
-	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log)}
+	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log),
+		lagMax: o.LagMax, outward: outward{isr: o.ISR, progressed: o.Progressed}, lost: kafka.NoOffset, turn: make(chan struct{}, 1)}
+	if p.lagMax <= 0 {
+		p.lagMax = lagMaxDefault
+	}
 	p.config.Store(o.Config)
-	p.mu.durable = o.Log.End() // recovery has synced it
+	end := o.Log.End()
+	p.mu.durable = end // recovery has synced it
+	p.mu.epoch = kafka.NoLeaderEpoch
+	p.mu.high = max(o.Log.Start(), min(o.HighWatermark, end))
+	if o.HighWatermark > end {
+		p.lost = o.HighWatermark
+	}
 	return p
+}
+
+// Lost reports that the log was found to end below a high watermark that this
+// replica had reached: acknowledged bytes of it are gone. It says where the log
+// ended and the high watermark.
+func (p *Partition) Lost() (highWatermark kafka.Offset, lost bool) {
+	return p.lost, p.lost != kafka.NoOffset
 }
 
 // Topic is the name of the topic.
@@ -133,94 +198,18 @@ func (p *Partition) Log() *log.Log { return p.log }
 // Config is the topic's configuration as it is now.
 func (p *Partition) Config() *config.Topic { return p.config.Load() }
 
-// SetConfig replaces the topic's configuration.
-func (p *Partition) SetConfig(c *config.Topic, minISR int) {
+// SetConfig replaces the topic's configuration. min.insync.replicas is not part
+// of it: that comes with the ISR, through Lead.
+func (p *Partition) SetConfig(c *config.Topic) {
+	var a after
+	p.mu.Lock()
+	changed := p.pageCache(c) != p.pageCache(p.config.Load())
 	p.config.Store(c)
-	p.mu.Lock()
-	moved := p.mu.leading && p.mu.lead.SetMinISR(minISR)
-	var wake []*purgatory.Waiter
-	if moved {
-		wake = p.committedLocked(nil)
+	if changed && p.mu.role == leads {
+		p.changeLocked(p.mu.term, &a)
 	}
 	p.mu.Unlock()
-	complete(wake)
-}
-
-// Leadership is a term that begins: what the metadata log says about it.
-type Leadership struct {
-	Epoch  kafka.LeaderEpoch
-	ISR    []kafka.BrokerID
-	MinISR int
-}
-
-// Lead begins a leadership, or changes nothing when this epoch has begun.
-func (p *Partition) Lead(t Leadership) {
-	p.mu.Lock()
-	invariant.Check(!p.mu.leading || t.Epoch >= p.mu.lead.Epoch(),
-		"%s-%d: leader epoch goes from %d back to %d", p.topic, p.id.Partition, p.mu.lead.Epoch(), t.Epoch)
-	var wake []*purgatory.Waiter
-	if !p.mu.leading || t.Epoch > p.mu.lead.Epoch() {
-		hw := kafka.Offset(0)
-		if p.mu.leading {
-			hw = p.mu.lead.HighWatermark()
-		}
-		p.mu.lead = isr.NewLeader(isr.Term{Self: p.self, Epoch: t.Epoch, ISR: t.ISR, MinISR: t.MinISR,
-			Durable: max(p.mu.durable, hw), HighWatermark: max(hw, p.log.Start())})
-		p.mu.leading = true
-		wake = p.endTerm(nil)
-	}
-	p.mu.Unlock()
-	complete(wake)
-}
-
-// Resign ends the leadership, or the partition's life on this broker. Every
-// parked request completes and finds NOT_LEADER_OR_FOLLOWER.
-func (p *Partition) Resign() {
-	p.mu.Lock()
-	p.mu.leading = false
-	wake := p.endTerm(nil)
-	p.mu.Unlock()
-	complete(wake)
-}
-
-// endTerm collects every parked request: its epoch is over.
-func (p *Partition) endTerm(wake []*purgatory.Waiter) []*purgatory.Waiter {
-	const everything = kafka.Offset(1<<63 - 1)
-	wake = p.mu.commits.take(wake, everything)
-	wake = p.mu.locals.take(wake, everything)
-	return p.mu.readers.TakeAll(wake)
-}
-
-// Flushed implements datadir.Flushable: everything below end is on stable
-// storage here.
-func (p *Partition) Flushed(end kafka.Offset) {
-	p.mu.Lock()
-	p.mu.durable = max(p.mu.durable, end)
-	wake := p.mu.locals.take(nil, p.mu.durable)
-	if p.mu.leading && p.mu.lead.Flushed(p.self, end) {
-		wake = p.committedLocked(wake)
-	}
-	p.mu.Unlock()
-	complete(wake)
-}
-
-// Failed implements datadir.Flushable: the directory has stopped and nothing
-// that was not durable before ever will be.
-func (p *Partition) Failed(err error) {
-	p.mu.Lock()
-	if p.mu.failed == nil {
-		p.mu.failed = err
-	}
-	wake := p.endTerm(nil)
-	p.mu.Unlock()
-	complete(wake)
-}
-
-// committedLocked takes the waiters that a moved high watermark completes. The
-// caller completes them after releasing mu.
-func (p *Partition) committedLocked(wake []*purgatory.Waiter) []*purgatory.Waiter {
-	wake = p.mu.commits.take(wake, p.mu.lead.HighWatermark())
-	return p.mu.readers.TakeAll(wake)
+	p.finish(&a)
 }
 
 func complete(wake []*purgatory.Waiter) {
@@ -233,11 +222,15 @@ func complete(wake []*purgatory.Waiter) {
 type Offsets struct {
 	LogStart      kafka.Offset
 	LastStable    kafka.Offset
-	HighWatermark kafka.Offset
+	HighWatermark kafka.Offset // a follower's own: what it knows to be committed
 	Durable       kafka.Offset
 	LogEnd        kafka.Offset
-	Epoch         kafka.LeaderEpoch
-	Leading       bool
+	// EpochStart is where the leadership began; a leader's only. While the high
+	// watermark is below it, the leader may not know all that is committed.
+	EpochStart kafka.Offset
+	Epoch      kafka.LeaderEpoch // NoLeaderEpoch without a role
+	Leading    bool
+	Following  bool
 }
 
 // Offsets returns the marks of the partition, all of one moment.
@@ -248,10 +241,14 @@ func (p *Partition) Offsets() Offsets {
 }
 
 func (p *Partition) offsetsLocked() Offsets {
-	o := Offsets{LogStart: p.log.Start(), Durable: p.mu.durable, LogEnd: p.log.End(), Epoch: kafka.NoLeaderEpoch, Leading: p.mu.leading}
-	if p.mu.leading {
-		o.HighWatermark = max(p.mu.lead.HighWatermark(), o.LogStart)
-		o.Epoch = p.mu.lead.Epoch()
+	o := Offsets{LogStart: p.log.Start(), Durable: p.mu.durable, LogEnd: p.log.End(), Epoch: kafka.NoLeaderEpoch,
+		Leading: p.mu.role == leads, Following: p.mu.role == follows}
+	o.HighWatermark = max(p.highLocked(), o.LogStart)
+	switch p.mu.role {
+	case leads:
+		o.Epoch, o.EpochStart = p.mu.epoch, p.mu.lead.EpochStart()
+	case follows:
+		o.Epoch = p.mu.epoch
 	}
 	// Without transactions nothing is unstable below the high watermark.
 	o.LastStable = o.HighWatermark
@@ -265,13 +262,16 @@ type Counts struct {
 	BytesIn, BytesOut int64
 	Appends, Refused  int64 // batches offered, and those of them that were not appended
 	Reads, Unread     int64 // reads asked for, and those of them that were refused
+	BytesReplicated   int64 // taken over from a leader
+	OffsetsCut        int64 // appended here once and cut, because the leader has them not
 }
 
 // Counts returns the counters.
 func (p *Partition) Counts() Counts {
 	return Counts{WeakZero: p.weak.zero.Load(), WeakOne: p.weak.one.Load(),
 		RecordsIn: p.flow.records.Load(), BytesIn: p.flow.in.Load(), BytesOut: p.flow.out.Load(),
-		Appends: p.flow.appends.Load(), Refused: p.flow.refused.Load(), Reads: p.flow.reads.Load(), Unread: p.flow.unread.Load()}
+		Appends: p.flow.appends.Load(), Refused: p.flow.refused.Load(), Reads: p.flow.reads.Load(), Unread: p.flow.unread.Load(),
+		BytesReplicated: p.flow.replicated.Load(), OffsetsCut: p.flow.cut.Load()}
 }
 
 // pageCache reports whether the topic counts bytes as committed before they are

@@ -30,8 +30,12 @@ type held struct {
 func (h *held) Submit(target datadir.Flushable, _ *log.Log, s log.Span, _ []byte, _ kafka.Offset) {
 	h.target, h.ends = target, append(h.ends, s.End)
 }
-func (h *held) Err() error { return h.err }
-func (h *held) Full() bool { return h.full }
+func (h *held) Err() error                            { return h.err }
+func (h *held) Full() bool                            { return h.full }
+func (h *held) Cut(l *log.Log, to kafka.Offset) error { return l.TruncateSuffix(to) }
+func (h *held) Restart(l *log.Log, start kafka.Offset) error {
+	return l.TruncatePrefix(start)
+}
 
 // flush reports everything that was submitted.
 func (h *held) flush() {
@@ -75,6 +79,11 @@ func newWorld(t *testing.T, change func(*config.Topic, *partition.Options)) *wor
 
 func (w *world) lead(epoch kafka.LeaderEpoch) {
 	w.Lead(partition.Leadership{Epoch: epoch, ISR: []kafka.BrokerID{1}, MinISR: 1})
+}
+
+// minISR changes min.insync.replicas within epoch 1.
+func (w *world) minISR(n int, at kafka.PartitionEpoch) {
+	w.Lead(partition.Leadership{Epoch: 1, PartitionEpoch: at, ISR: []kafka.BrokerID{1}, MinISR: n})
 }
 
 // parked is a produce that waits.
@@ -130,7 +139,7 @@ func TestAppend_IsToldWhenItIsFlushed(t *testing.T) {
 	first, second := w.append(partition.WaitISR, nil, "a", "b"), w.append(partition.WaitLocal, nil, "c")
 	w.wantWaiting(first)
 	w.wantWaiting(second)
-	if r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1}); r.Range.Length != 0 || r.Code != 0 {
+	if r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1, Replica: -1}); r.Range.Length != 0 || r.Code != 0 {
 		t.Errorf("bytes that are not committed were read: %+v", r)
 	}
 	w.Flushed(2)
@@ -216,7 +225,7 @@ func TestFailed_WakesEverybody(t *testing.T) {
 		t.Error("a reader was not woken")
 	}
 	w.wantCode(w.append(partition.WaitISR, nil, "c"), kafka.ErrKafkaStorageError)
-	r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1})
+	r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1, Replica: -1})
 	if r.Code != 0 || r.Range.Base != 0 || r.Range.End != 1 {
 		t.Errorf("reading what was committed: %+v", r)
 	}
@@ -241,7 +250,7 @@ func TestAppend_Refusals(t *testing.T) {
 func TestMinISR(t *testing.T) {
 	w := newWorld(t, nil)
 	waiting := w.append(partition.WaitISR, nil, "a")
-	w.SetConfig(w.Config(), 2)
+	w.minISR(2, 1)
 	w.wantCode(w.append(partition.WaitISR, nil, "b"), kafka.ErrNotEnoughReplicas)
 	w.storage.flush()
 	w.wantWaiting(waiting)
@@ -254,7 +263,7 @@ func TestMinISR(t *testing.T) {
 	if o := w.Offsets(); o.HighWatermark != 0 || o.Durable != 2 {
 		t.Errorf("%+v", o)
 	}
-	w.SetConfig(w.Config(), 1)
+	w.minISR(1, 2)
 	w.wantCode(waiting, kafka.ErrNone)
 	if o := w.Offsets(); o.HighWatermark != 2 {
 		t.Errorf("%+v", o)
@@ -274,7 +283,7 @@ func TestPageCache(t *testing.T) {
 	w.lead(2) // with a high watermark above the durable end
 	strict := *w.Config()
 	strict.Durability = config.DurabilityFsync
-	w.SetConfig(&strict, 1)
+	w.SetConfig(&strict)
 	p := w.append(partition.WaitISR, nil, "b")
 	w.wantWaiting(p)
 	w.storage.flush()
@@ -288,7 +297,7 @@ func TestPageCache(t *testing.T) {
 func (w *world) stored() (headers []record.Header, values []string) {
 	w.t.Helper()
 	w.storage.flush()
-	r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1})
+	r := w.Read(partition.ReadRequest{MaxBytes: 1 << 20, MinOne: true, CurrentEpoch: -1, LastFetchedEpoch: -1, Replica: -1})
 	if r.Code != 0 || r.Range.Source == nil {
 		w.t.Fatalf("%+v", r)
 	}

@@ -10,7 +10,7 @@ import (
 func (p *Partition) Producers() ([]producer.Producer, kafka.ErrorCode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.mu.leading {
+	if p.mu.role != leads {
 		return nil, kafka.ErrNotLeaderOrFollower
 	}
 	return p.log.Producers().Producers(), kafka.ErrNone

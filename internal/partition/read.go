@@ -2,7 +2,9 @@ package partition
 
 import (
 	"errors"
+	"time"
 
+	"holdfast/internal/isr"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/purgatory"
@@ -22,6 +24,15 @@ type ReadRequest struct {
 	LastFetchedEpoch kafka.LeaderEpoch
 	// Committed asks for the last stable offset as the bound (read_committed).
 	Committed bool
+	// Replica is the broker that reads as a follower, NoBroker for a consumer. A
+	// follower reads to the end of the log, and its position counts as its progress
+	// where it matches. CurrentEpoch is set then, and ReplicaEpoch is that broker's
+	// incarnation.
+	Replica      kafka.BrokerID
+	ReplicaEpoch kafka.BrokerEpoch
+	// FromFollower lets a consumer read here while this replica follows: up to the
+	// high watermark that it knows (KIP-392).
+	FromFollower bool
 }
 
 // ReadResult is what there is to read. Range.Source, when set, is retained: the
@@ -39,12 +50,10 @@ type EpochEnd struct {
 	End   kafka.Offset
 }
 
-// checkEpoch compares the epoch that a client believes in with the leader's.
-func (p *Partition) checkEpoch(o Offsets, believed kafka.LeaderEpoch, failed error) kafka.ErrorCode {
+// checkEpoch compares the epoch that a client believes in with the present one.
+func checkEpoch(o Offsets, believed kafka.LeaderEpoch, fromFollower bool) kafka.ErrorCode {
 	switch {
-	case failed != nil:
-		return kafka.ErrKafkaStorageError
-	case !o.Leading:
+	case !o.Leading && !(fromFollower && o.Following):
 		return kafka.ErrNotLeaderOrFollower
 	case believed == kafka.NoLeaderEpoch || believed == o.Epoch:
 		return kafka.ErrNone
@@ -75,25 +84,75 @@ func (p *Partition) Read(r ReadRequest) ReadResult {
 }
 
 func (p *Partition) read(r ReadRequest) ReadResult {
+	if r.Replica != kafka.NoBroker {
+		return p.readAsReplica(r)
+	}
 	o := p.snapshot()
-	result := ReadResult{Offsets: o, Code: p.checkEpoch(o, r.CurrentEpoch, nil)}
+	result := ReadResult{Offsets: o, Code: checkEpoch(o, r.CurrentEpoch, r.FromFollower)}
 	if result.Code != kafka.ErrNone {
 		return result
 	}
-	if r.LastFetchedEpoch != kafka.NoLeaderEpoch {
-		if epoch, end := p.log.EpochEnd(r.LastFetchedEpoch); epoch != r.LastFetchedEpoch || end < r.From {
-			result.Diverging = &EpochEnd{Epoch: epoch, End: end}
-			return result
-		}
+	if o.Following && p.Err() != nil {
+		result.Code = kafka.ErrKafkaStorageError // a leader's committed bytes stay readable; these may not be the leader's
+		return result
+	}
+	if result.Diverging = p.diverging(r); result.Diverging != nil {
+		return result
+	}
+	if result.Code = inRange(r.From, o); result.Code != kafka.ErrNone {
+		return result
 	}
 	bound := o.HighWatermark
 	if r.Committed {
 		bound = o.LastStable
 	}
-	if r.From < o.LogStart || r.From > o.LogEnd {
-		result.Code = kafka.ErrOffsetOutOfRange
-		return result
+	return p.readTo(bound, r, result)
+}
+
+// inRange says what a consumer is told about a position. A leader answers beyond
+// its high watermark with nothing: it may not know yet what is committed. So may a
+// follower not know what the leader has.
+func inRange(from kafka.Offset, o Offsets) kafka.ErrorCode {
+	switch {
+	case from < o.LogStart:
+		return kafka.ErrOffsetOutOfRange
+	case o.Following && from > o.HighWatermark:
+		return kafka.ErrOffsetNotAvailable
+	case from > o.LogEnd:
+		return kafka.ErrOffsetOutOfRange
 	}
+	return kafka.ErrNone
+}
+
+// diverging compares the reader's last record with the log (KIP-595, KIP-279).
+func (p *Partition) diverging(r ReadRequest) *EpochEnd {
+	if r.LastFetchedEpoch == kafka.NoLeaderEpoch {
+		return nil
+	}
+	if epoch, end := p.log.EpochEnd(r.LastFetchedEpoch); epoch != r.LastFetchedEpoch || end < r.From {
+		return &EpochEnd{Epoch: epoch, End: end}
+	}
+	return nil
+}
+
+// divergingReplica is the same for a follower. Below every epoch that is known here
+// the answer names the follower's own, so that it keeps what stands below the end.
+func (p *Partition) divergingReplica(r ReadRequest) *EpochEnd {
+	if r.LastFetchedEpoch == kafka.NoLeaderEpoch {
+		return nil
+	}
+	own, end := p.log.EpochFloor(r.LastFetchedEpoch)
+	if own == kafka.NoLeaderEpoch {
+		own = r.LastFetchedEpoch
+	}
+	if own == r.LastFetchedEpoch && end >= r.From {
+		return nil
+	}
+	return &EpochEnd{Epoch: own, End: end}
+}
+
+// readTo reads whole batches of [r.From, bound).
+func (p *Partition) readTo(bound kafka.Offset, r ReadRequest, result ReadResult) ReadResult {
 	if r.From >= bound || (r.MaxBytes <= 0 && !r.MinOne) {
 		return result // nothing committed yet, or no room: an empty answer, not an error
 	}
@@ -110,17 +169,80 @@ func (p *Partition) read(r ReadRequest) ReadResult {
 	return result
 }
 
+// readAsReplica answers a follower: to the end of the log, durable or not, so that
+// its transfer and the flush here overlap.
+func (p *Partition) readAsReplica(r ReadRequest) ReadResult {
+	var a after
+	now := p.clock.Now()
+	p.mu.Lock()
+	result := p.matchLocked(r, now, &a)
+	p.mu.Unlock()
+	p.finish(&a)
+	if result.Code != kafka.ErrNone || result.Diverging != nil {
+		return result
+	}
+	return p.readTo(result.Offsets.LogEnd, r, result)
+}
+
+// matchLocked compares a follower's position with the log, and notes it where it
+// matches.
+func (p *Partition) matchLocked(r ReadRequest, now time.Time, a *after) ReadResult {
+	result := ReadResult{Code: p.checkReplicaLocked(r.Replica, r.CurrentEpoch)}
+	switch {
+	case result.Code != kafka.ErrNone:
+	case r.From < p.log.Start():
+		// Before any comparison: of what was deleted nothing is known any more, and
+		// the follower begins anew where the log starts.
+		result.Code = kafka.ErrOffsetOutOfRange
+	default:
+		result.Diverging = p.divergingReplica(r)
+		if result.Diverging == nil && r.From > p.log.End() {
+			result.Code = kafka.ErrOffsetOutOfRange
+		} else if result.Diverging == nil {
+			p.applyLocked(p.mu.lead.Fetched(isr.Fetch{Replica: r.Replica, Epoch: r.ReplicaEpoch, From: r.From}, now), a)
+		}
+	}
+	result.Offsets = p.offsetsLocked()
+	return result
+}
+
+// Await says what a parked fetch waits for.
+type Await struct {
+	// From is the position of the fetch.
+	From kafka.Offset
+	// Replica is the broker that reads as a follower, NoBroker for a consumer. It
+	// waits for the end of the log to pass From, and for the high watermark to pass
+	// HighWatermark, which is what its last answer said.
+	Replica       kafka.BrokerID
+	HighWatermark kafka.Offset
+	// FromFollower: as in ReadRequest.
+	FromFollower bool
+}
+
+// Await registers w to be told when there is something to answer, or the role ends.
+// It reports false, and does not register, when that is so already.
+func (p *Partition) Await(wait Await, w *purgatory.Waiter) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	role, high := p.mu.role, p.highLocked()
+	switch {
+	case role != leads && !(role == follows && wait.FromFollower && wait.Replica == kafka.NoBroker):
+		return false
+	case wait.Replica == kafka.NoBroker && high <= wait.From:
+		p.mu.readers.Add(w)
+		return true
+	case wait.Replica != kafka.NoBroker && p.log.End() <= wait.From && high <= wait.HighWatermark:
+		p.mu.fetchers.Add(w)
+		return true
+	}
+	return false
+}
+
 // AwaitData registers w to be told when something at or above from is
 // committed, or the leadership ends. It reports false, and does not register,
 // when that is so already.
 func (p *Partition) AwaitData(from kafka.Offset, w *purgatory.Waiter) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.mu.leading || p.mu.lead.HighWatermark() > from {
-		return false
-	}
-	p.mu.readers.Add(w)
-	return true
+	return p.Await(Await{From: from, Replica: kafka.NoBroker}, w)
 }
 
 // OffsetAt is the answer to a look-up by timestamp.
@@ -132,10 +254,11 @@ type OffsetAt struct {
 
 // LookUp finds the offset for a timestamp or one of the special timestamps
 // (KIP-79, KIP-734, KIP-405). found is false when no record is that late. The
-// error is a kafka.ErrorCode or the log's.
+// error is a kafka.ErrorCode or the log's. While a new leader does not know all
+// that is committed, what depends on it is OFFSET_NOT_AVAILABLE (KIP-207).
 func (p *Partition) LookUp(ts kafka.Timestamp, believed kafka.LeaderEpoch, committed bool) (at OffsetAt, found bool, err error) {
 	o := p.snapshot()
-	if code := p.checkEpoch(o, believed, nil); code != kafka.ErrNone {
+	if code := checkEpoch(o, believed, false); code != kafka.ErrNone {
 		return OffsetAt{}, false, code
 	}
 	bound := o.HighWatermark
@@ -145,18 +268,28 @@ func (p *Partition) LookUp(ts kafka.Timestamp, believed kafka.LeaderEpoch, commi
 	plain := func(offset kafka.Offset) (OffsetAt, bool, error) {
 		return OffsetAt{Timestamp: kafka.NoTimestamp, Offset: offset, Epoch: p.log.EpochAt(offset, o.Epoch)}, true, nil
 	}
+	unsure := o.HighWatermark < o.EpochStart
 	switch ts {
 	case kafka.TimestampLatest:
+		if unsure {
+			return OffsetAt{}, false, kafka.ErrOffsetNotAvailable
+		}
 		return OffsetAt{Timestamp: kafka.NoTimestamp, Offset: bound, Epoch: o.Epoch}, true, nil
 	case kafka.TimestampEarliest, kafka.TimestampEarliestLocal:
 		return plain(o.LogStart)
 	case kafka.TimestampLatestTiered:
 		return OffsetAt{Timestamp: kafka.NoTimestamp, Offset: kafka.NoOffset, Epoch: kafka.NoLeaderEpoch}, false, nil
 	case kafka.TimestampMax:
+		if unsure {
+			return OffsetAt{}, false, kafka.ErrOffsetNotAvailable
+		}
 		to, ok, err := p.log.MaxTimestamp(bound)
 		return OffsetAt{Timestamp: to.Timestamp, Offset: to.Offset, Epoch: p.log.EpochAt(to.Offset, o.Epoch)}, ok, err
 	}
 	to, ok, err := p.log.OffsetForTimestamp(ts, bound)
+	if unsure && !ok && err == nil {
+		return OffsetAt{}, false, kafka.ErrOffsetNotAvailable
+	}
 	return OffsetAt{Timestamp: to.Timestamp, Offset: to.Offset, Epoch: p.log.EpochAt(to.Offset, o.Epoch)}, ok, err
 }
 
@@ -164,7 +297,7 @@ func (p *Partition) LookUp(ts kafka.Timestamp, believed kafka.LeaderEpoch, commi
 // at or below epoch, and where it ends.
 func (p *Partition) EndOfEpoch(epoch, believed kafka.LeaderEpoch) (EpochEnd, kafka.ErrorCode) {
 	o := p.snapshot()
-	if code := p.checkEpoch(o, believed, nil); code != kafka.ErrNone {
+	if code := checkEpoch(o, believed, false); code != kafka.ErrNone {
 		return EpochEnd{}, code
 	}
 	if epoch == o.Epoch {

@@ -16,17 +16,26 @@ type Upkeep struct {
 
 // Maintain rolls a segment that is old enough, deletes what the topic's
 // retention no longer wants (never at or above the high watermark) and gives the
-// bytes of files back that were deleted long enough ago. It waits for the disk.
+// bytes of files back that were deleted long enough ago. A follower deletes what
+// is below the log start that its leader told, and nothing of its own accord. It
+// waits for the disk.
 func (p *Partition) Maintain(now kafka.Timestamp) (Upkeep, error) {
 	p.mu.Lock()
-	if !p.mu.leading || p.mu.failed != nil {
+	role, hw := p.mu.role, p.highLocked()
+	if role == idle || p.mu.failed != nil {
 		p.mu.Unlock()
 		return Upkeep{}, nil
 	}
-	hw := p.mu.lead.HighWatermark()
-	_, rollErr := p.log.RollExpired(now, hw)
+	var rollErr error
+	if role == leads {
+		_, rollErr = p.log.RollExpired(now, hw)
+	}
 	p.mu.Unlock()
-	deleted, retainErr := p.log.Retain(now, hw)
+	retain := p.log.Retain
+	if role == follows {
+		retain = p.log.DropBelowStart
+	}
+	deleted, retainErr := retain(now, hw)
 	swept, sweepErr := p.log.Sweep(now)
 	return Upkeep{Deleted: deleted, Swept: swept}, errors.Join(rollErr, retainErr, sweepErr)
 }
