@@ -103,7 +103,7 @@ func (n *Node) start(ctx, background context.Context) error {
 		return err
 	}
 	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: plant.partition(), Reconciled: func() { n.coord.Reconciled() }})
-	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: plant.coord()})
+	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: plant.coord(), Submit: n.quorum.Submit})
 	n.quorum.Subscribe(func(delta meta.Delta, image *meta.Image) {
 		n.broker.Changed(delta, image)
 		n.coord.Changed(delta, image)
@@ -161,7 +161,7 @@ func (n *Node) register(ctx context.Context) (kafka.BrokerEpoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	id := n.dir.Identity()
-	command := controller.RegisterBroker{ID: id.NodeID, Incarnation: kafka.NewUUID(n.o.Env.Rand), Starts: id.Starts, Directories: []kafka.DirectoryID{id.DirectoryID}, Rack: n.o.Config.Rack}
+	command := controller.RegisterBroker{ID: id.NodeID, Incarnation: kafka.NewUUID(n.o.Env.Rand), Starts: id.Starts, Directories: []kafka.DirectoryID{id.DirectoryID}, Rack: n.o.Config.Rack, Features: meta.FeatureLevelMax}
 	for _, b := range n.bound {
 		command.Endpoints = append(command.Endpoints, meta.Endpoint{Listener: b.Name, Host: b.Advertised.Host, Port: int32(b.Advertised.Port)})
 	}
