@@ -173,13 +173,13 @@ func TestRoles_LaggardLeaves(t *testing.T) {
 		r.catchUp(id, 2)
 		_, w := r.produce(id, 10)
 		lag := r.Settings().ReplicaLagMax
-		time.Sleep(lag - time.Second)
+		<-time.After(lag - time.Second)
 		synctest.Wait()
 		r.wantISR(id, 1, 2)
 		if w.Done() {
 			t.Error("acknowledged without the laggard")
 		}
-		time.Sleep(time.Second + lag/8 + 50*time.Millisecond)
+		<-time.After(time.Second + lag/8 + 50*time.Millisecond)
 		synctest.Wait()
 		r.wantISR(id, 1)
 		if !w.Done() {
