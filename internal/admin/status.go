@@ -64,6 +64,8 @@ type PartitionStatus struct {
 	Followers []FollowerStatus `json:"followers,omitempty"`
 	// Waiting is how many writes wait for the high watermark here.
 	Waiting int `json:"waiting_writes"`
+	// Fetches is how many fetches, of followers and consumers, wait for data here.
+	Fetches int `json:"waiting_fetches"`
 }
 
 // FollowerStatus is what a leader knows of one follower.
@@ -111,7 +113,7 @@ func (p *Partition) status() PartitionStatus {
 		Topic: p.Topic, Index: p.Index, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Leading: p.Leading,
 		Replicas: append([]kafka.BrokerID{}, p.Assigned...), ISR: append([]kafka.BrokerID{}, p.ISR...), MinISR: p.MinISR,
 		LogStart: p.LogStart, HighWatermark: p.HighWatermark, Durable: p.Durable, LogEnd: p.LogEnd, Bytes: p.Bytes,
-		Fault: p.Fault, Waiting: p.Waiting,
+		Fault: p.Fault, Waiting: p.Waiting, Fetches: p.Fetches,
 	}
 	for _, f := range p.Followers {
 		s.Followers = append(s.Followers, FollowerStatus{Broker: f.Broker, FetchEnd: f.FetchEnd, Durable: f.Durable, InSync: f.InSync, LagMillis: f.Lag.Milliseconds()})

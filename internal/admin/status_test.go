@@ -25,7 +25,7 @@ func TestStatus_JSON(t *testing.T) {
 				{Topic: "other", Leader: 1},
 				{
 					Topic: "t", Index: 4, Leader: 2, LeaderEpoch: 5, Leading: true, Assigned: []kafka.BrokerID{2, 1}, ISR: []kafka.BrokerID{2}, MinISR: 2,
-					LogStart: 1, HighWatermark: 2, Durable: 3, LogEnd: 4, Bytes: 5, Waiting: 6, Fault: "x",
+					LogStart: 1, HighWatermark: 2, Durable: 3, LogEnd: 4, Bytes: 5, Waiting: 6, Fetches: 7, Fault: "x",
 					Followers: []Follower{{Broker: 1, FetchEnd: 2, Durable: kafka.NoOffset, Lag: 1500 * time.Millisecond}},
 				},
 			},
@@ -36,7 +36,7 @@ func TestStatus_JSON(t *testing.T) {
 		"/v1/status": `{"broker":2,"cluster_id":"c","version":"v","ready":false,"fenced":true,"checks":[{"name":"quorum","ok":false,"reason":"no leader"}],
 			"quorum":{"leader":-1,"term":3,"committed_end":7,"end":9,"voters":[1,2]}}`,
 		"/v1/partitions?topic=t": `{"broker":2,"partitions":[{"topic":"t","partition":4,"leader":2,"leader_epoch":5,"leading":true,"replicas":[2,1],"isr":[2],"min_insync_replicas":2,
-			"log_start":1,"high_watermark":2,"durable_end":3,"end":4,"bytes":5,"fault":"x","followers":[{"broker":1,"fetch_end":2,"durable_end":-1,"in_sync":false,"lag_ms":1500}],"waiting_writes":6}]}`,
+			"log_start":1,"high_watermark":2,"durable_end":3,"end":4,"bytes":5,"fault":"x","followers":[{"broker":1,"fetch_end":2,"durable_end":-1,"in_sync":false,"lag_ms":1500}],"waiting_writes":6,"waiting_fetches":7}]}`,
 		"/v1/partitions?topic=none": `{"broker":2,"partitions":[]}`,
 	}
 	for path, text := range want {

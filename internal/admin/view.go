@@ -75,6 +75,7 @@ type Partition struct {
 	MinISR        int
 	Followers     []Follower // what this broker knows of them, where it leads
 	Waiting       int        // writes that wait for the high watermark
+	Fetches       int        // fetches, of followers and consumers, that wait for data
 	Fault         string     // why the replica does not serve; empty: it does
 	PageCache     bool       // acknowledged before it is on stable storage
 	LogStart      kafka.Offset

@@ -225,8 +225,8 @@ func codeOf(err error) kafka.ErrorCode {
 		return code
 	case errors.As(err, &notLeader):
 		return kafka.ErrNotController
-	case errors.Is(err, context.DeadlineExceeded):
-		return kafka.ErrRequestTimedOut
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, quorum.ErrLeadershipLost):
+		return kafka.ErrRequestTimedOut // nobody knows what became of it
 	case errors.Is(err, context.Canceled), errors.Is(err, quorum.ErrClosed):
 		return kafka.ErrNotController
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
 	"holdfast/internal/record"
 )
 
@@ -80,7 +81,7 @@ func TestVersionsAreKafkas(t *testing.T) {
 		for _, f := range p.FinalizedFeatures {
 			finalized[f.Name] = f.MaxVersionLevel
 		}
-		if finalized["metadata.version"] != 25 || finalized["holdfast.version"] != 1 || p.FinalizedFeaturesEpoch < 0 {
+		if finalized["metadata.version"] != 25 || finalized["holdfast.version"] != int16(meta.FeatureLevelMax) || p.FinalizedFeaturesEpoch < 0 {
 			t.Errorf("features %v, epoch %d", finalized, p.FinalizedFeaturesEpoch)
 		}
 	})

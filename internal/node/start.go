@@ -187,7 +187,7 @@ func (n *Node) build(background context.Context) {
 		Control: func(b kafka.BrokerID) fetcher.Client { return n.peers.For(b, controlPurpose) }})
 	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: n.plant.partition(),
 		Controller: n.quorum, Epoch: n.brokerEpoch, Followers: n.fetcher, Reconciled: func() { n.coord.Reconciled() }})
-	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord()})
+	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord(), Submit: n.quorum.Submit})
 	n.life = lifecycle.New(lifecycle.Options{Env: n.o.Env, Log: n.o.Log, Quorum: n.quorum, Peers: n.others(), Registration: n.registration(),
 		Applied: n.broker.Applied, Logs: n.replicaLogs, Settings: n.broker.Settings})
 	for _, b := range n.quorum.Image().Brokers() {

@@ -60,6 +60,7 @@ func (c *core) propose(batch []*submission) {
 func (c *core) proposeOne(s *submission, room int64) (taken int64) {
 	records, reply, err := controller.Decide(c.tip, c.inputs(), s.command)
 	if err != nil || len(records) == 0 {
+		reply.Offset = c.tip.Offset() // what the reply says was decided on
 		s.reply, s.err = reply, err
 		c.waitFor(uint64(c.tip.Offset()), s)
 		return 0

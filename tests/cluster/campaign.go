@@ -25,6 +25,8 @@ type Campaign struct {
 	Rounds   int
 	Seed     uint64
 	Accident Accident
+	// Prepared, if any, is called when the topics of a new cluster exist.
+	Prepared func() error
 	// AuditEvery is how many rounds go by between two complete reads; 0: one. What
 	// the writers and the tail readers saw is judged in every case.
 	AuditEvery int
@@ -83,6 +85,11 @@ func (e *era) run(tb testing.TB, number, rounds int) error {
 	}
 	if err := e.cluster.CreateTopics(Topics()...); err != nil {
 		return err
+	}
+	if e.Prepared != nil {
+		if err := e.Prepared(); err != nil {
+			return err
+		}
 	}
 	e.ledger = rig.NewLedger()
 	e.load = rig.StartLoad(tb, e.cluster.Addr(), e.ledger, e.rng.Uint64(), Writers())

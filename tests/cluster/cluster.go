@@ -65,10 +65,13 @@ func New(tb testing.TB, o Options) *Cluster {
 	var members []rig.Member
 	for i := range o.Brokers {
 		dir := filepath.Join(o.Dir, fmt.Sprintf("broker-%d", i+1))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			tb.Fatal(err)
+		}
 		p := rig.NewPlace(tb, dir)
 		p.ID, p.Set, p.Fault = i+1, o.Set, o.Fault
 		if len(o.Roots) > 0 {
-			p.DataDir = filepath.Join(o.Roots[i], "data")
+			p.DataDir = filepath.Join(o.Roots[i], filepath.Base(o.Dir), "data")
 		}
 		members = append(members, rig.Member{ID: p.ID, Addr: p.Addr, Admin: p.Admin})
 		c.Nodes = append(c.Nodes, &Node{ID: kafka.BrokerID(p.ID), Place: p, c: c})

@@ -38,6 +38,7 @@ type Replica struct {
 	Durable       int64          `json:"durable_end"`
 	End           int64          `json:"end"`
 	Bytes         int64          `json:"bytes"`
+	Fetches       int            `json:"waiting_fetches"` // that the leader holds back
 	// Followers is what the leader knows of the others.
 	Followers []Follower `json:"followers"`
 }
@@ -181,6 +182,9 @@ func (n *Node) Holds(ctx context.Context, topic string) ([]Replica, error) {
 	if !n.Alive() {
 		return nil, errors.New("it is down")
 	}
+	if n.c.o.Target.ReadyURL(n.Place) == "" {
+		return nil, errors.New("brokers of this make do not tell")
+	}
 	ctx, cancel := context.WithTimeout(ctx, 300*time.Millisecond) // a paused one never answers
 	defer cancel()
 	body, err := n.get(ctx, "/v1/partitions?topic="+topic)
@@ -317,4 +321,12 @@ func names(topics []rig.Topic) (all []string) {
 		all = append(all, t.Name)
 	}
 	return all
+}
+
+// Ready reports whether the broker says that it serves.
+func (n *Node) Ready() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	_, err := n.get(ctx, "/readyz")
+	return err == nil
 }
