@@ -59,7 +59,8 @@ type HeartbeatResult struct {
 
 // FenceBroker ends the session of an incarnation that was silent for too long,
 // or is proven dead: it leaves every ISR that has another member, and others are
-// elected. An incarnation that is fenced already changes nothing.
+// elected. An incarnation that is fenced already changes nothing; nor does the
+// only broker, which nobody could replace.
 type FenceBroker struct {
 	Broker kafka.BrokerID
 	Epoch  kafka.BrokerEpoch

@@ -35,7 +35,9 @@ func (c FenceBroker) decide(d *decision) (Reply, error) {
 	if refusal != nil {
 		return Reply{}, refusal
 	}
-	d.fence(b)
+	if !isOnlyBroker(d.image, b.ID) { // nobody could take over, and it would have to come back
+		d.fence(b)
+	}
 	return Reply{}, nil
 }
 

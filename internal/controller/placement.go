@@ -70,7 +70,7 @@ func (l *load) count(at map[kafka.BrokerID]int, replicas []kafka.BrokerID) {
 // with the fewest leaders, then see fill. factor is at most usable.
 func (l *load) place(factor int) []kafka.BrokerID {
 	leader := l.least(nil, func(a, b *brokerLoad) int {
-		return cmp.Or(cmp.Compare(a.leaders, b.leaders), compareLoad(a, b))
+		return cmp.Or(cmp.Compare(a.leaders, b.leaders), cmp.Compare(a.replicas, b.replicas), cmp.Compare(a.id, b.id))
 	})
 	leader.leaders++
 	leader.replicas++
@@ -79,7 +79,8 @@ func (l *load) place(factor int) []kafka.BrokerID {
 
 // fill adds followers until there are factor replicas: live brokers first, then
 // those in a rack that the partition is not in yet, then those with the fewest
-// replicas, the smaller id where these are equal.
+// replicas. Where these are equal, the next ids behind the preferred leader's
+// come first, so that what one broker leads goes to different ones when it dies.
 func (l *load) fill(replicas []kafka.BrokerID, factor int) []kafka.BrokerID {
 	racks := map[string]bool{}
 	for _, b := range l.brokers {
@@ -87,9 +88,11 @@ func (l *load) fill(replicas []kafka.BrokerID, factor int) []kafka.BrokerID {
 			racks[b.rack] = true
 		}
 	}
+	behind := func(b *brokerLoad) int { return btoi(b.id < replicas[0]) }
 	for len(replicas) < factor {
 		next := l.least(replicas, func(a, b *brokerLoad) int {
-			return cmp.Or(cmp.Compare(btoi(racks[a.rack]), btoi(racks[b.rack])), compareLoad(a, b))
+			return cmp.Or(cmp.Compare(btoi(racks[a.rack]), btoi(racks[b.rack])), cmp.Compare(a.replicas, b.replicas),
+				cmp.Compare(behind(a), behind(b)), cmp.Compare(a.id, b.id))
 		})
 		if next == nil {
 			break
@@ -137,11 +140,6 @@ func (l *load) least(taken []kafka.BrokerID, compare func(a, b *brokerLoad) int)
 		}
 	}
 	return best
-}
-
-// compareLoad orders brokers by what they have.
-func compareLoad(a, b *brokerLoad) int {
-	return cmp.Or(cmp.Compare(a.replicas, b.replicas), cmp.Compare(a.id, b.id))
 }
 
 func btoi(b bool) int {

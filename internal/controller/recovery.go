@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -63,17 +64,16 @@ func (d *decision) recoverPartition(t *meta.Topic, p meta.Partition, reports []*
 	var out []string
 	for _, r := range reports {
 		if why := d.discount(p, r, counted); why != "" {
-			out = append(out, fmt.Sprintf("broker %d: %s", r.Broker, why))
+			if len(out) < 10 {
+				out = append(out, fmt.Sprintf("broker %d: %s", r.Broker, why))
+			}
 			continue
 		}
 		counted = append(counted, r)
 	}
 	if need := len(p.Replicas) - p.LowestMinISR + 1; len(counted) < need {
 		text := fmt.Sprintf("%d of %d replicas have reported and %d must, because min ISR was as low as %d", len(counted), len(p.Replicas), need, p.LowestMinISR)
-		for _, why := range out[:min(len(out), 10)] {
-			text += "; " + why
-		}
-		return refuse(kafka.ErrEligibleLeadersNotAvailable, "%s", text)
+		return refuse(kafka.ErrEligibleLeadersNotAvailable, "%s", strings.Join(append([]string{text}, out...), "; "))
 	}
 	x.become(slices.MaxFunc(counted, compareLogs).Broker)
 	x.settle()

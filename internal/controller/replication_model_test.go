@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -66,6 +67,7 @@ type replicaWorld struct {
 	pageCache bool
 	depth     int
 	moves     []move
+	writes    byte     // at most
 	before    []string // moves that lead to the first state
 	decide    decider
 	mutant    bool // records that no image takes are refusals
@@ -153,7 +155,7 @@ func (w *replicaWorld) leader(s *replicas) (id int, ok bool) {
 func (w *replicaWorld) write(s *replicas) bool {
 	p := w.partition(s)
 	id, ok := w.leader(s)
-	if !ok || len(p.ISR) < p.MinISR || s.writes == 4 {
+	if !ok || len(p.ISR) < p.MinISR || s.writes == w.writes {
 		return false
 	}
 	s.writes++
@@ -225,17 +227,22 @@ func (w *replicaWorld) recover(s *replicas) bool {
 	}
 	var c controller.RecoverPartitions
 	for _, id := range p.Replicas {
-		if b := s.image.Broker(id); s.up[id] {
-			r := controller.LogReport{TopicID: p.TopicID, Broker: id, BrokerEpoch: b.Epoch, Directory: b.Directories[0], LeaderEpoch: p.LeaderEpoch,
-				LastEpoch: kafka.NoLeaderEpoch, End: kafka.Offset(len(s.logs[id]))}
-			if n := len(s.logs[id]); n > 0 {
-				r.LastEpoch = s.logs[id][n-1].epoch
-			}
-			c.Reports = append(c.Reports, r)
+		if s.up[id] {
+			c.Reports = append(c.Reports, w.report(s, id))
 		}
 	}
 	w.run(s, c)
 	return true
+}
+
+func (w *replicaWorld) report(s *replicas, id kafka.BrokerID) controller.LogReport {
+	p, b := w.partition(s), s.image.Broker(id)
+	r := controller.LogReport{TopicID: p.TopicID, Broker: id, BrokerEpoch: b.Epoch, Directory: b.Directories[0], LeaderEpoch: p.LeaderEpoch,
+		LastEpoch: kafka.NoLeaderEpoch, End: kafka.Offset(len(s.logs[id]))}
+	if n := len(s.logs[id]); n > 0 {
+		r.LastEpoch = s.logs[id][n-1].epoch
+	}
+	return r
 }
 
 // settle acknowledges what the whole ISR has, and those whom the leader has asked
@@ -321,6 +328,7 @@ func flagOf(b bool) byte {
 
 func (w *replicaWorld) begin() *replicas {
 	w.rig = newWorld(w.t, 0)
+	w.writes = max(w.writes, 4)
 	s := &replicas{image: w.rig.image}
 	for id := 1; id <= w.brokers; id++ {
 		w.start(s, id, false)
@@ -761,5 +769,88 @@ func TestReplicationModel(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		t.Logf("%s: %d states, %d steps, %s", name, states, w.steps, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// calm is what happens when nothing does: everybody returns, catches up and is
+// admitted, and some records are written.
+func calm(w *replicaWorld, s *replicas) bool {
+	for id := 1; id <= w.brokers; id++ {
+		w.start(s, id, false)
+	}
+	w.recover(s)
+	for range 2 {
+		for id := 1; id <= w.brokers; id++ {
+			w.fetch(s, id)
+			w.alter(s, id, true)
+		}
+		w.settle(s)
+		w.write(s)
+	}
+	return true
+}
+
+// force is the operator who has waited long enough: what the chosen replica holds
+// counts as acknowledged from here on.
+func force(w *replicaWorld, s *replicas) bool {
+	p := w.partition(s)
+	if p.Leader != kafka.NoBroker || w.recover(s) && w.partition(s).Leader != kafka.NoBroker {
+		return false
+	}
+	for _, id := range p.Replicas {
+		if !s.up[id] {
+			continue
+		}
+		c := controller.ForceRecovery{TopicID: p.TopicID, Broker: id, Reason: "walk", Reports: []controller.LogReport{w.report(s, id)}}
+		if _, err := w.run(s, c); err == nil {
+			s.acked = s.logs[id]
+			return true
+		}
+	}
+	return false
+}
+
+var walkSeed = flag.Uint64("walk", 1, "first seed of the random walks")
+
+// TestReplicationModel_Walks takes long random paths through worlds that have
+// every move at once: what no exhaustive search of few steps reaches. A failing
+// seed is printed with its path.
+func TestReplicationModel_Walks(t *testing.T) {
+	const walks, length = 400, 80
+	steps, acked, leaderless := 0, 0, 0
+	for n := range uint64(walks) {
+		seed := *walkSeed + n
+		random := rand.New(rand.NewPCG(seed, 0))
+		w := &replicaWorld{t: t, decide: controller.Decide, brokers: 4, writes: 200, pageCache: n%4 == 3,
+			moves: slices.Concat(lifeOf(4), moveMoves, diskMoves, flightMoves, cleanMoves, minISR("1"), minISR("2"), minISR("3"))}
+		for range len(w.moves) / 12 {
+			w.moves = append(w.moves, move{"all is calm", calm}, move{"an operator forces a recovery", force})
+		}
+		at := &path{state: w.begin()}
+		for range length {
+			m := w.moves[random.IntN(len(w.moves))]
+			s := *at.state
+			if !m.do(w, &s) {
+				continue
+			}
+			steps++
+			at = &path{&s, at, m.name}
+			err := errors.Join(w.err, w.check(&s))
+			if err == nil {
+				w.settle(&s)
+				err = w.check(&s)
+			}
+			if err != nil {
+				t.Fatalf("seed %d: %v%s\n%s", seed, err, at, s.image)
+			}
+			if w.partition(&s).Leader == kafka.NoBroker {
+				leaderless++
+			}
+		}
+		acked += len(at.state.acked)
+	}
+	t.Logf("%d walks from seed %d, %d steps, %d of them without a leader, %d records acknowledged at their ends", walks, *walkSeed, steps, leaderless, acked)
+	if acked < walks || leaderless == steps {
+		t.Error("nothing happens in these worlds")
 	}
 }

@@ -116,7 +116,7 @@ func Difference(from, to *Image) Delta {
 	slices.SortFunc(d.topics, compareTopicIDs)
 	slices.SortFunc(d.partitions, comparePartitions)
 	for b := range to.brokers.values() {
-		if old := from.Broker(b.ID); old == nil || old.Epoch != b.Epoch || old.String() != b.String() {
+		if old := from.Broker(b.ID); old == nil || old.Epoch != b.Epoch || old.String() != b.String() || old.Features != b.Features {
 			d.brokers = append(d.brokers, b.ID)
 		}
 	}
