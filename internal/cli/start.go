@@ -16,6 +16,9 @@ type BrokerOptions struct {
 	Log    *slog.Logger
 	// Version is what the broker says it is.
 	Version string
+	// UserSecret is where the secret of this user's brokers is, or will be; empty:
+	// the user has no place for it.
+	UserSecret string
 }
 
 // Running is a broker that serves.
