@@ -224,3 +224,49 @@ func TestCluster_LeaderDies(t *testing.T) {
 		wantValues(t, f.readAll("orders", 0, 100), numbers(0, 100))
 	})
 }
+
+// awaitISR waits until a partition has so many in-sync replicas and a leader.
+func (f *flock) awaitISR(c *kgo.Client, topic string, partition int32, size int) {
+	f.t.Helper()
+	began := time.Now()
+	var last kadm.PartitionDetail
+	for time.Since(began) < 30*time.Second {
+		if m, err := kadm.NewClient(c).Metadata(context.Background(), topic); err == nil {
+			last = m.Topics[topic].Partitions[partition]
+			if last.Leader > 0 && len(last.ISR) == size {
+				return
+			}
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	f.t.Fatalf("%s-%d has leader %d and the ISR %v, want %d members", topic, partition, last.Leader, last.ISR, size)
+}
+
+// TestCluster_ReturnsAfterAKill: each broker in turn is killed while records are
+// written, comes back, and is in sync again before the next one is killed.
+func TestCluster_ReturnsAfterAKill(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 2, 3)
+		f.startAll()
+		defer f.stopAll()
+		c := f.client()
+		defer c.Close()
+		f.createTopic(c, "orders", 2, 3)
+		n := 0
+		for round, b := range append(f.boxes, f.boxes...) {
+			f.produce(c, "orders", 0, n, n+20)
+			if round%2 == 0 {
+				b.kill(uint64(round))
+			} else {
+				b.powerCut(uint64(round))
+			}
+			gap := f.produce(c, "orders", 0, n+20, n+40)
+			began := time.Now()
+			f.startAll()
+			f.awaitISR(c, "orders", 0, 3)
+			t.Logf("broker %d gone: longest wait %v; back in sync %v after its start", b.id, gap, time.Since(began))
+			n += 40
+		}
+		wantValues(t, f.readAll("orders", 0, n), numbers(0, n))
+	})
+}
