@@ -58,8 +58,13 @@ func (d *doorRig) visit(t *testing.T) *visitor {
 // answer.
 func (v *visitor) say(request, response wire.Message) (alive bool) {
 	v.t.Helper()
-	h := wire.RequestHeader{Key: request.Key()}
-	frame := request.Append(h.Append(make([]byte, 4)), 0)
+	return v.sayAt(0, request, response)
+}
+
+func (v *visitor) sayAt(version int16, request, response wire.Message) (alive bool) {
+	v.t.Helper()
+	h := wire.RequestHeader{Key: request.Key(), Version: version}
+	frame := request.Append(h.Append(make([]byte, 4)), version)
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	if _, err := v.nc.Write(frame); err != nil {
 		return false
@@ -72,9 +77,9 @@ func (v *visitor) say(request, response wire.Message) (alive bool) {
 	if _, err := io.ReadFull(v.nc, answer); err != nil {
 		return false
 	}
-	_, body, err := wire.ParseResponseHeader(answer, request.Key(), 0)
+	_, body, err := wire.ParseResponseHeader(answer, request.Key(), version)
 	if err == nil {
-		err = response.Decode(body, 0)
+		err = response.Decode(body, version)
 	}
 	if err != nil {
 		v.t.Fatal(err)
@@ -88,9 +93,14 @@ var raftMessages = &wire.RaftMessagesRequest{BrokerID: 2, Messages: []wire.RaftM
 // changed.
 func (v *visitor) prove(secret auth.Secret, change func(*auth.Proof)) (code int16) {
 	v.t.Helper()
-	m, hello := auth.Start(secret, auth.Identity{Broker: 2, Cluster: kafka.ClusterID{1}}, 1, auth.Nonce{9})
+	return v.proveAs(auth.Identity{Broker: 2, Cluster: kafka.ClusterID{1}}, secret, change)
+}
+
+func (v *visitor) proveAs(who auth.Identity, secret auth.Secret, change func(*auth.Proof)) (code int16) {
+	v.t.Helper()
+	m, hello := auth.Start(secret, who, 1, auth.Nonce{9})
 	var c wire.BrokerHelloResponse
-	if !v.say(&wire.BrokerHelloRequest{BrokerID: 2, ClusterID: hello.Cluster, Nonce: hello.Nonce[:]}, &c) || c.ErrorCode != 0 {
+	if !v.say(&wire.BrokerHelloRequest{BrokerID: int32(who.Broker), ClusterID: hello.Cluster, Nonce: hello.Nonce[:]}, &c) || c.ErrorCode != 0 {
 		v.t.Fatalf("hello: %+v", c)
 	}
 	proof, err := m.Challenged(auth.Challenge{Identity: auth.Identity{Broker: kafka.BrokerID(c.BrokerID), Cluster: c.ClusterID}, Listener: c.Listener, Nonce: auth.Nonce(c.Nonce)})
