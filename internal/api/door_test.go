@@ -7,6 +7,7 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"holdfast/internal/api"
 	"holdfast/internal/auth"
@@ -182,6 +183,41 @@ func TestDoor_OnlyBrokersSpeakAsBrokers(t *testing.T) {
 		}
 		if d.passed != 2 {
 			t.Errorf("%d messages passed, want 2", d.passed)
+		}
+	})
+}
+
+// TestDoor_BrokersHaveMemoryOfTheirOwn: clients that hold all memory for requests
+// keep other clients waiting and no broker.
+func TestDoor_BrokersHaveMemoryOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startCluster(t)
+		hog := c.visit()
+		head := wire.RequestHeader{Key: wire.KeyProduce, Version: 9}
+		frame := head.Append(binary.BigEndian.AppendUint32(nil, 99<<20)) // the rest never comes
+		for range 2 {
+			if _, err := hog.nc.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		hog = c.visit()
+		}
+		large := &wire.RaftMessagesRequest{BrokerID: 2, Messages: []wire.RaftMessagesRequestMessage{{Bytes: make([]byte, 1<<20)}}}
+		began := c.ground.Clock.Now()
+		if f := c.follower(2); !f.say(large, &wire.RaftMessagesResponse{}) {
+			t.Fatal("a broker was not answered")
+		}
+		if took := c.ground.Clock.Since(began); took > 0 {
+			t.Errorf("a broker waited %v for the memory of clients", took)
+		}
+		topics := wire.NewMetadataRequest()
+		for range 80 << 10 {
+			topics.Topics = append(topics.Topics, wire.MetadataRequestTopic{Topic: new(string)})
+		}
+		began = c.ground.Clock.Now()
+		c.visit().sayAt(9, &topics, &wire.MetadataResponse{}) // it waits until the hogs are closed, and is closed itself
+		if c.ground.Clock.Since(began) < time.Second {
+			t.Errorf("this test holds no memory: a client was answered after %v", c.ground.Clock.Since(began))
 		}
 	})
 }
