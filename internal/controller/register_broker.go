@@ -166,7 +166,7 @@ func (d *decision) restartPartitions(b *meta.Broker, clean bool) {
 // the page cache may have lost the newest of them, unless it stopped in order
 // (R10); with a single replica there is nobody who has more. Where records are
 // durable before they count, an unclean stop loses none that counts: the
-// replica keeps its place in the ELR.
+// replica keeps its place in the ELR (docs/decisions/0004-unclean-stop.md).
 //
 // In every case the leader has to see the progress of the new incarnation before
 // it counts on it: what it knows of the old one may still be under way (KIP-903).

@@ -249,6 +249,8 @@ type door struct {
 
 	mu       sync.Mutex
 	last     int32
+	busy     int       // calls in a row at one moment
+	moment   time.Time // of them
 	sessions map[int32]*fakeSession
 	fetches  []fetched
 	reports  []wire.ReplicaProgressRequest
@@ -279,6 +281,9 @@ type told struct {
 	logStart kafka.Offset
 }
 
+// busyMax is how many calls may come without any time going by.
+const busyMax = 10_000
+
 // Call implements Client.
 func (d *door) Call(ctx context.Context, q *peer.Call) error {
 	d.mu.Lock()
@@ -287,6 +292,14 @@ func (d *door) Call(ctx context.Context, q *peer.Call) error {
 		d.cut = make(chan struct{})
 	}
 	cut := d.cut
+	if now := time.Now(); now.Equal(d.moment) {
+		d.busy++
+	} else {
+		d.busy, d.moment = 0, now
+	}
+	if d.busy > busyMax {
+		panic("somebody asks again and again, without a pause")
+	}
 	d.mu.Unlock()
 	buffer := q.Buffer
 	q.Buffer = nil
