@@ -1,9 +1,7 @@
 package api
 
-// ReplicaProgress, key 30006, and ReplicaLogs, key 30009: what other brokers tell
-// and ask about replicas. Neither waits.
-//
-// ReplicaProgress: a follower's durable ends. They count for the leader epoch that
+// ReplicaProgress, key 30006: what other brokers tell about replicas. It does not
+// wait: a follower's durable ends. They count for the leader epoch that
 // they name and for the follower's incarnation of the request, and for nothing
 // else.
 
@@ -43,30 +41,6 @@ func (a *API) replicaProgress(r *Request, from auth.Identity, q *wire.ReplicaPro
 			w.Partitions[j] = wire.ReplicaProgressResponseTopicPartition{Partition: p.Partition, ErrorCode: int16(code)}
 		}
 		out.Topics[i] = w
-	}
-	return respond(r, &out)
-}
-
-func (a *API) replicaLogs(r *Request, q *wire.ReplicaLogsRequest) *Reply {
-	out := wire.NewReplicaLogsResponse()
-	out.BrokerID, out.BrokerEpoch = int32(a.o.Self), int64(a.o.BrokerEpoch)
-	if b := a.o.Quorum.Image().Broker(a.o.Self); b != nil && len(b.Directories) > 0 {
-		out.DirectoryID = b.Directories[0]
-	}
-	for _, t := range q.Topics {
-		w := wire.ReplicaLogsResponseTopic{TopicID: t.TopicID}
-		for _, index := range t.Partitions {
-			p := wire.NewReplicaLogsResponseTopicPartition()
-			p.Partition = index
-			part, code := a.byID(t.TopicID, index)
-			if p.ErrorCode = int16(code); code == kafka.ErrNone {
-				o := part.Offsets()
-				p.LogStart, p.LogEnd, p.DurableEnd, p.HighWatermark = int64(o.LogStart), int64(o.LogEnd), int64(o.Durable), int64(o.HighWatermark)
-				p.LastEpoch = int32(part.Log().LastEpoch())
-			}
-			w.Partitions = append(w.Partitions, p)
-		}
-		out.Topics = append(out.Topics, w)
 	}
 	return respond(r, &out)
 }

@@ -111,7 +111,7 @@ func (d *Door) hello(r *Request) *Reply {
 	return respond(r, &out)
 }
 
-// errRemote refuses a broker of another machine (docs/decisions/0006).
+// errRemote refuses a broker of another machine (docs/decisions/0005).
 var errRemote = &auth.RefusedError{Code: kafka.ErrClusterAuthorizationFailed,
 	Reason: "connections between brokers on different machines are not protected yet; this broker takes them from its own machine only"}
 

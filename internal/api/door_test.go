@@ -7,6 +7,7 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"holdfast/internal/api"
 	"holdfast/internal/auth"
@@ -58,8 +59,13 @@ func (d *doorRig) visit(t *testing.T) *visitor {
 // answer.
 func (v *visitor) say(request, response wire.Message) (alive bool) {
 	v.t.Helper()
-	h := wire.RequestHeader{Key: request.Key()}
-	frame := request.Append(h.Append(make([]byte, 4)), 0)
+	return v.sayAt(0, request, response)
+}
+
+func (v *visitor) sayAt(version int16, request, response wire.Message) (alive bool) {
+	v.t.Helper()
+	h := wire.RequestHeader{Key: request.Key(), Version: version}
+	frame := request.Append(h.Append(make([]byte, 4)), version)
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4))
 	if _, err := v.nc.Write(frame); err != nil {
 		return false
@@ -72,9 +78,9 @@ func (v *visitor) say(request, response wire.Message) (alive bool) {
 	if _, err := io.ReadFull(v.nc, answer); err != nil {
 		return false
 	}
-	_, body, err := wire.ParseResponseHeader(answer, request.Key(), 0)
+	_, body, err := wire.ParseResponseHeader(answer, request.Key(), version)
 	if err == nil {
-		err = response.Decode(body, 0)
+		err = response.Decode(body, version)
 	}
 	if err != nil {
 		v.t.Fatal(err)
@@ -88,9 +94,14 @@ var raftMessages = &wire.RaftMessagesRequest{BrokerID: 2, Messages: []wire.RaftM
 // changed.
 func (v *visitor) prove(secret auth.Secret, change func(*auth.Proof)) (code int16) {
 	v.t.Helper()
-	m, hello := auth.Start(secret, auth.Identity{Broker: 2, Cluster: kafka.ClusterID{1}}, 1, auth.Nonce{9})
+	return v.proveAs(auth.Identity{Broker: 2, Cluster: kafka.ClusterID{1}}, secret, change)
+}
+
+func (v *visitor) proveAs(who auth.Identity, secret auth.Secret, change func(*auth.Proof)) (code int16) {
+	v.t.Helper()
+	m, hello := auth.Start(secret, who, 1, auth.Nonce{9})
 	var c wire.BrokerHelloResponse
-	if !v.say(&wire.BrokerHelloRequest{BrokerID: 2, ClusterID: hello.Cluster, Nonce: hello.Nonce[:]}, &c) || c.ErrorCode != 0 {
+	if !v.say(&wire.BrokerHelloRequest{BrokerID: int32(who.Broker), ClusterID: hello.Cluster, Nonce: hello.Nonce[:]}, &c) || c.ErrorCode != 0 {
 		v.t.Fatalf("hello: %+v", c)
 	}
 	proof, err := m.Challenged(auth.Challenge{Identity: auth.Identity{Broker: kafka.BrokerID(c.BrokerID), Cluster: c.ClusterID}, Listener: c.Listener, Nonce: auth.Nonce(c.Nonce)})
@@ -172,6 +183,41 @@ func TestDoor_OnlyBrokersSpeakAsBrokers(t *testing.T) {
 		}
 		if d.passed != 2 {
 			t.Errorf("%d messages passed, want 2", d.passed)
+		}
+	})
+}
+
+// TestDoor_BrokersHaveMemoryOfTheirOwn: clients that hold all memory for requests
+// keep other clients waiting and no broker.
+func TestDoor_BrokersHaveMemoryOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := startCluster(t)
+		hog := c.visit()
+		head := wire.RequestHeader{Key: wire.KeyProduce, Version: 9}
+		frame := head.Append(binary.BigEndian.AppendUint32(nil, 99<<20)) // the rest never comes
+		for range 2 {
+			if _, err := hog.nc.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		hog = c.visit()
+		}
+		large := &wire.RaftMessagesRequest{BrokerID: 2, Messages: []wire.RaftMessagesRequestMessage{{Bytes: make([]byte, 1<<20)}}}
+		began := c.ground.Clock.Now()
+		if f := c.follower(2); !f.say(large, &wire.RaftMessagesResponse{}) {
+			t.Fatal("a broker was not answered")
+		}
+		if took := c.ground.Clock.Since(began); took > 0 {
+			t.Errorf("a broker waited %v for the memory of clients", took)
+		}
+		topics := wire.NewMetadataRequest()
+		for range 80 << 10 {
+			topics.Topics = append(topics.Topics, wire.MetadataRequestTopic{Topic: new(string)})
+		}
+		began = c.ground.Clock.Now()
+		c.visit().sayAt(9, &topics, &wire.MetadataResponse{}) // it waits until the hogs are closed, and is closed itself
+		if c.ground.Clock.Since(began) < time.Second {
+			t.Errorf("this test holds no memory: a client was answered after %v", c.ground.Clock.Since(began))
 		}
 	})
 }

@@ -5,7 +5,7 @@
 // encryption, and it does not protect what is said afterwards: a relay that passes
 // the proof on could change every later byte. Where the network is not the
 // machine's own, the channel has to be protected in another way
-// (docs/decisions/0006-broker-connections.md).
+// (docs/decisions/0005-broker-connections.md).
 //
 //	initiator                                   responder
 //	Hello{broker, cluster, nonce}        ->

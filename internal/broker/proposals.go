@@ -167,7 +167,7 @@ func (b *Broker) noteAnswer(x *proposal, r controller.ISRResult) (again bool) {
 	s.mu.Unlock()
 	if refused {
 		b.o.Log.Info("a change of the in-sync replicas was refused", "topic", x.p.Topic(), "partition", x.p.ID().Partition, "code", r.Code, "reason", r.Message)
-		x.p.ISRAnswered(isr.Answer{PartitionEpoch: x.isr.PartitionEpoch, Refused: true})
+		x.p.ISRAnswered(isr.Answer{LeaderEpoch: x.isr.LeaderEpoch, Number: x.isr.Number, Refused: true})
 	}
 	return again
 }

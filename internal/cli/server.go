@@ -178,8 +178,12 @@ func (a *app) serve(ctx context.Context, o serverOptions) error {
 		return err
 	}
 	begun := a.Streams.Clock.Now()
-	running, err := a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version()})
-	if err != nil {
+	running, signal, err := a.start(ctx, b, logger)
+	switch {
+	case err != nil && signal != nil:
+		logger.Info("stopped before it was ready", "signal", fmt.Sprint(signal))
+		return nil
+	case err != nil:
 		return explainStart(b, err)
 	}
 	if config.Temporary(b.DataDir) {
@@ -190,19 +194,55 @@ func (a *app) serve(ctx context.Context, o serverOptions) error {
 	} else {
 		logger.Info("ready", "listeners", strings.Join(running.Listeners(), ","), "admin", running.Admin(), "dir", b.DataDir)
 	}
-	return a.untilStopped(ctx, b, running, logger)
+	if signal == nil {
+		select {
+		case <-running.Done():
+			return fmt.Errorf("the broker stopped by itself: %w", running.Err())
+		case signal = <-a.Streams.Interrupts:
+		case <-ctx.Done():
+		}
+	}
+	if signal != nil {
+		logger.Info("stopping", "signal", fmt.Sprint(signal))
+	}
+	return a.stopBroker(ctx, b, running, logger)
 }
 
-// untilStopped waits for a signal or the broker's own end. A second signal does
-// not wait for the clean stop.
-func (a *app) untilStopped(ctx context.Context, b *config.Broker, running Running, logger *slog.Logger) error {
-	select {
-	case <-running.Done():
-		return fmt.Errorf("the broker stopped by itself: %w", running.Err())
-	case s := <-a.Streams.Interrupts:
-		logger.Info("stopping", "signal", fmt.Sprint(s))
-	case <-ctx.Done():
+// start starts the broker. One that waits for the others of its cluster can wait
+// for long: a signal ends the wait and is returned.
+func (a *app) start(ctx context.Context, b *config.Broker, logger *slog.Logger) (running Running, signal os.Signal, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done, heard := make(chan struct{}), make(chan os.Signal, 1)
+	go func() {
+		defer close(heard)
+		select {
+		case s := <-a.Streams.Interrupts:
+			heard <- s
+			cancel()
+		case <-done:
+		}
+	}()
+	running, err = a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version(), UserSecret: a.userSecret()})
+	close(done)
+	signal = <-heard
+	if err != nil {
+		cancel()
+	} // else the broker has its context until the process ends
+	return running, signal, err
+}
+
+// userSecret is the file by which the brokers of one user on one machine know each
+// other; empty where the user has no place for it.
+func (a *app) userSecret() string {
+	dir, err := a.userDataDir()
+	if err != nil {
+		return ""
 	}
+	return filepath.Join(filepath.Dir(dir), "broker.secret")
+}
+
+// stopBroker ends the broker cleanly. A second signal does not wait for that.
+func (a *app) stopBroker(ctx context.Context, b *config.Broker, running Running, logger *slog.Logger) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ControlledStopLimit+30*time.Second)
 	defer cancel()
 	stopped := make(chan error, 1)

@@ -36,6 +36,9 @@ type State struct {
 	ClusterID kafka.ClusterID
 }
 
+// IsMember reports whether the directory belongs to the cluster of ClusterID.
+func (s State) IsMember() bool { return s.Phase == Founded }
+
 // Answer is what came of asking one named address. The answer of one's own address
 // is one's own state.
 type Answer struct {

@@ -18,10 +18,13 @@ type Effects struct {
 }
 
 // Proposal asks the controller for another ISR. PartitionEpoch is the
-// compare-and-swap token. The leader is a member.
+// compare-and-swap token; LeaderEpoch and Number name the proposal, and its answer
+// carries them: two proposals may well have the same partition epoch.
 type Proposal struct {
-	ISR            []Candidate // in the order of the assignment
+	LeaderEpoch    kafka.LeaderEpoch
+	Number         int64
 	PartitionEpoch kafka.PartitionEpoch
+	ISR            []Candidate // in the order of the assignment; the leader is a member
 }
 
 // Appended tells that the own log ends at end now. It moves the high watermark only
@@ -122,9 +125,11 @@ func (l *Leader) Changed(c Change, now time.Time) Effects {
 	return l.settle(now, false)
 }
 
-// Answer is the controller's answer to the proposal made at PartitionEpoch.
+// Answer is the controller's answer to the proposal that LeaderEpoch and Number
+// name.
 type Answer struct {
-	PartitionEpoch kafka.PartitionEpoch
+	LeaderEpoch kafka.LeaderEpoch
+	Number      int64
 	// Refused: it was not applied and never will be: the answer is that of the only
 	// attempt that was made, and no copy of it can still be decided. Everything else
 	// (applied, timed out, an error after a retry) is not Refused: the proposal stays
@@ -136,7 +141,7 @@ type Answer struct {
 // changes nothing, and so does success: acting on it before the metadata that it
 // names is applied would take an ISR without the min ISR change that precedes it.
 func (l *Leader) Answered(a Answer, now time.Time) Effects {
-	if !l.pending || a.PartitionEpoch != l.partitionEpoch || !a.Refused {
+	if !l.pending || a.LeaderEpoch != l.epoch || a.Number != l.number || !a.Refused {
 		return Effects{}
 	}
 	l.withdraw()

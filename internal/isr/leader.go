@@ -34,6 +34,7 @@ type Leader struct {
 	highWatermark kafka.Offset
 	replicas      []replica // the assignment, the leader included
 	pending       bool      // a proposal is outstanding, made at partitionEpoch
+	number        int64     // of the last proposal of the term
 	quietUntil    time.Time // nothing is proposed before
 }
 

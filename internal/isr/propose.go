@@ -66,7 +66,10 @@ func (l *Leader) propose(now time.Time, judge bool) bool {
 			r.holdUntil = time.Time{}
 		}
 	}
-	l.pending = differs
+	if differs {
+		l.pending = true
+		l.number++
+	}
 	return differs
 }
 
@@ -94,7 +97,7 @@ func (l *Leader) joins(r *replica, now time.Time) bool {
 
 // proposal is the ISR asked for, as a message.
 func (l *Leader) proposal() Proposal {
-	p := Proposal{PartitionEpoch: l.partitionEpoch}
+	p := Proposal{LeaderEpoch: l.epoch, Number: l.number, PartitionEpoch: l.partitionEpoch}
 	for i := range l.replicas {
 		if r := &l.replicas[i]; r.proposed {
 			p.ISR = append(p.ISR, Candidate{ID: r.id, Epoch: r.epoch})

@@ -97,6 +97,9 @@ func (f *Founder) change(to func(*founding.State)) {
 	to(&f.mu.state)
 }
 
+// State is how far the directory is.
+func (f *Founder) State() founding.State { return f.state() }
+
 // Founded tells that the metadata of the cluster is durable here.
 func (f *Founder) Founded(id kafka.ClusterID) {
 	f.change(func(s *founding.State) { s.Phase, s.ClusterID = founding.Founded, id })
@@ -190,6 +193,21 @@ func (f *Founder) Run(ctx context.Context, waits func(reason string)) (Outcome, 
 	}
 }
 
+// Meet asks the named addresses until another broker has answered, or ctx ends.
+func (f *Founder) Meet(ctx context.Context) error {
+	for pause := askFast; ; pause = min(pause*3/2, askSlow) {
+		self := f.state()
+		for _, a := range f.askAll(ctx) {
+			if a.Silent == "" && a.State.Directory != self.Directory {
+				return nil
+			}
+		}
+		if err := f.pause(ctx, pause); err != nil {
+			return fmt.Errorf("no other broker answers: %w", err)
+		}
+	}
+}
+
 func (f *Founder) pause(ctx context.Context, d time.Duration) error {
 	t := f.o.Env.Clock.NewTimer(d)
 	defer t.Stop()
@@ -274,7 +292,7 @@ func (f *Founder) ask(ctx context.Context, self founding.State, address string) 
 
 // OwnAddresses lists how others may write the addresses of listeners, as
 // founding.Canonical writes them.
-func OwnAddresses(listeners []config.Listener, ports []int, host string) (own []string) {
+func OwnAddresses(listeners []config.Listener, ports []int) (own []string) {
 	for i, l := range listeners {
 		add := func(name string) {
 			if name != "" {
@@ -284,9 +302,6 @@ func OwnAddresses(listeners []config.Listener, ports []int, host string) (own []
 		add(l.Advertised.Host)
 		if !l.Bind.Wildcard() {
 			add(l.Bind.Host)
-		}
-		if l.Bind.Wildcard() {
-			add(host)
 		}
 		if l.Bind.Wildcard() || l.Bind.Loopback() {
 			for _, name := range []string{"127.0.0.1", "localhost", "::1"} {

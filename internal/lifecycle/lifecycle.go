@@ -118,10 +118,19 @@ func (l *Lifecycle) Changed(delta meta.Delta, image *meta.Image) {
 	nudge(l.suspected)
 	me := image.Broker(l.self)
 	for _, b := range image.Brokers() {
-		// Fenced: say again that this broker lives. Somebody leaves: it waits until
-		// the others have heard.
-		if b == me && b.Fenced || b.ShuttingDown && !b.Fenced {
-			nudge(l.kick)
+		if b == me && b.Fenced {
+			nudge(l.kick) // say again that this broker lives
+		}
+	}
+}
+
+// Reconciled tells that the partitions here are what a newer image says. It never
+// waits.
+func (l *Lifecycle) Reconciled() {
+	for _, b := range l.o.Quorum.Image().Brokers() {
+		if b.ShuttingDown && !b.Fenced {
+			nudge(l.kick) // it waits until everybody has come so far
+			return
 		}
 	}
 }

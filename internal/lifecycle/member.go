@@ -127,7 +127,7 @@ const (
 	// leavePause is how often a broker that leaves asks whether it may go.
 	leavePause = 20 * time.Millisecond
 	// leaveAlone is how long it asks when nobody answers: then nobody can take over.
-	leaveAlone = 3 * time.Second
+	leaveAlone = 1500 * time.Millisecond
 )
 
 // Leave is a controlled shutdown: leaderships move, and the broker leaves the ISRs.

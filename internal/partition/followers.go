@@ -12,3 +12,16 @@ func (p *Partition) Replicas() []isr.ReplicaState {
 	}
 	return p.mu.lead.Describe()
 }
+
+// Waiting is how many requests wait here: writes for the high watermark, and
+// fetches of followers and consumers for data.
+func (p *Partition) Waiting() (writes, fetches int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.mu.commits {
+		if !e.waiter.Done() {
+			writes++
+		}
+	}
+	return writes, p.mu.fetchers.Waiting() + p.mu.readers.Waiting()
+}

@@ -21,6 +21,9 @@ type Storage interface {
 	// Submit hands a written span to the next flush round. It copies what it
 	// needs of data and never waits.
 	Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, highWatermark kafka.Offset)
+	// Note tells of a high watermark, not above what is durable, that no append
+	// carries. It never waits.
+	Note(l *log.Log, highWatermark kafka.Offset)
 	// Cut removes everything of the log at or above to, so that no crash brings it
 	// back, and waits for the disk. Nothing of the log is submitted meanwhile.
 	Cut(l *log.Log, to kafka.Offset) error
@@ -62,16 +65,17 @@ type Options struct {
 // Partition is one replica of a topic-partition. Its methods are safe for
 // concurrent use and never wait, except those that say so.
 type Partition struct {
-	topic   string
-	id      kafka.TopicIDPartition
-	self    kafka.BrokerID
-	log     *log.Log
-	storage Storage
-	clock   clock.Clock
-	config  atomic.Pointer[config.Topic]
-	weak    weakAcks
-	flow    flow
-	faulty  *faulty // nil but in builds that plant faults
+	topic    string
+	id       kafka.TopicIDPartition
+	self     kafka.BrokerID
+	log      *log.Log
+	storage  Storage
+	clock    clock.Clock
+	config   atomic.Pointer[config.Topic]
+	weak     weakAcks
+	flow     flow
+	faulty   *faulty // nil but in builds that plant faults
+	ackEarly bool    // planted: Faults.AckEarly
 
 	lagMax   time.Duration
 	outward  outward
@@ -92,6 +96,7 @@ type Partition struct {
 		// high is the largest high watermark that this replica knew when its role
 		// began (see highLocked). Nothing below it is ever cut.
 		high    kafka.Offset
+		noted   kafka.Offset   // the high watermark that the data directory was told of last
 		durable kafka.Offset   // exclusive end of the contiguous durable prefix
 		failed  error          // set once; nothing is appended or acknowledged afterwards
 		commits waitList       // wait for the high watermark
@@ -163,7 +168,7 @@ const lagMaxDefault = 30 * time.Second
 // New makes a partition without a role. Everything in the log is on stable
 // storage, which is what opening it guarantees.
 func New(o Options) *Partition {
-	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log),
+	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log), ackEarly: o.Faults.AckEarly,
 		lagMax: o.LagMax, outward: outward{isr: o.ISR, progressed: o.Progressed}, lost: kafka.NoOffset, turn: make(chan struct{}, 1)}
 	if p.lagMax <= 0 {
 		p.lagMax = lagMaxDefault

@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -197,8 +196,18 @@ func (p *Partition) Flushed(end kafka.Offset) {
 		_, matched := p.mu.following.rules.Progress(end)
 		a.progressed = grew && matched
 	}
+	p.noteLocked()
 	p.mu.Unlock()
 	p.finish(&a)
+}
+
+// noteLocked lets the data directory remember the high watermark, where no append is
+// under way that would carry it into the journal.
+func (p *Partition) noteLocked() {
+	if high := p.highLocked(); high == p.log.End() && high == p.mu.durable && high > p.mu.noted {
+		p.mu.noted = high
+		p.storage.Note(p.log, high)
+	}
 }
 
 // Failed implements datadir.Flushable: the directory has stopped and nothing
@@ -219,12 +228,20 @@ func (p *Partition) failLocked(err error) {
 	}
 }
 
-// Err is why this replica takes nothing any more: a *DivergedBelowHighWatermarkError, a failure of
-// its log or of its data directory; nil while it does.
+// Err is why this replica takes nothing any more: a
+// *DivergedBelowHighWatermarkError, a failure of its log or of its data directory;
+// nil while it does.
 func (p *Partition) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.mu.failed, p.storage.Err())
+	return p.errLocked()
+}
+
+func (p *Partition) errLocked() error {
+	if p.mu.failed != nil {
+		return p.mu.failed
+	}
+	return p.storage.Err()
 }
 
 // applyLocked notes what the rules of the leader ask for.
@@ -248,18 +265,19 @@ func (p *Partition) Tick(now time.Time) {
 
 // ISRProposal is the ISR change that the leader has asked for and whose outcome is
 // not known, for sending it, also again. It is false where there is none.
-func (p *Partition) ISRProposal() (kafka.LeaderEpoch, isr.Proposal, bool) {
+func (p *Partition) ISRProposal() (isr.Proposal, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.role != leads || p.mu.failed != nil {
-		return kafka.NoLeaderEpoch, isr.Proposal{}, false
+		return isr.Proposal{}, false
 	}
-	proposal, ok := p.mu.lead.Outstanding()
-	return p.mu.epoch, proposal, ok
+	return p.mu.lead.Outstanding()
 }
 
 // ISRAnswered tells the controller's answer to a proposal. Only a definite refusal
-// changes anything; for the rest the metadata says, through Lead, what became of it.
+// changes anything: that of the only attempt that was made. The refusal of an attempt
+// that was made again says nothing about the first one, which may have been applied;
+// then the metadata says, through Lead, what became of it.
 func (p *Partition) ISRAnswered(answer isr.Answer) {
 	now := p.clock.Now()
 	p.step(func(l *isr.Leader) isr.Effects { return l.Answered(answer, now) })
@@ -278,7 +296,9 @@ func (p *Partition) step(event func(*isr.Leader) isr.Effects) {
 
 // ReplicaDurable takes a follower's report that everything below end is on its
 // stable storage and was matched with this leader in leaderEpoch. It answers
-// ErrNone also where the report changes nothing.
+// ErrNone also where the report changes nothing, and STALE_BROKER_EPOCH where the
+// metadata here does not know the follower's incarnation as a live one: it has to
+// tell again.
 func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.BrokerEpoch, leaderEpoch kafka.LeaderEpoch, end kafka.Offset) kafka.ErrorCode {
 	var a after
 	now := p.clock.Now()
@@ -286,10 +306,13 @@ func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.Bro
 	code := p.checkReplicaLocked(replica, leaderEpoch)
 	switch {
 	case code != kafka.ErrNone:
+	case !slices.Contains(p.mu.term.Candidates, isr.Candidate{ID: replica, Epoch: brokerEpoch}):
+		code = kafka.ErrStaleBrokerEpoch
 	case end < 0 || end > p.log.End():
 		code = kafka.ErrInvalidRequest // matched with this leader, which has no such offset
 	default:
 		p.applyLocked(p.mu.lead.Reported(isr.Report{Replica: replica, Epoch: brokerEpoch, Durable: end}, now), &a)
+		p.noteLocked()
 	}
 	p.mu.Unlock()
 	p.finish(&a)

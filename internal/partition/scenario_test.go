@@ -139,6 +139,36 @@ func TestScenario_SameLeaderInALaterEpoch(t *testing.T) {
 	c.lostNothing()
 }
 
+// Two fetches ask the same; the answer to the first cuts the log, which then grows
+// to the same end again in the same epoch and is reported durable. The second answer
+// arrives: it speaks of a log that is no more. (Found by seed 621 of the world.)
+func TestScenario_LateDivergenceAfterTheMatch(t *testing.T) {
+	c := newCluster(t, "AB", 1)
+	a, b := c.nodes[0], c.nodes[1]
+	c.elect(b, a, b)
+	b.produce("x")
+	c.catchUp(a)
+	b.produce("gone")
+	b.flush()
+	c.elect(a)
+	kept := a.produce("kept")
+	late := b.ask()
+	b.fetch()
+	b.wantHolds("x@1")
+	b.fetch()
+	b.flush()
+	a.flush()
+	b.report()
+	kept.want(kafka.ErrNone)
+	b.wantHolds("x@1 kept@2")
+	if err := late.arrive(); !errors.Is(err, partition.ErrUnfit) {
+		t.Errorf("the late answer: %v", err)
+	}
+	b.wantHolds("x@1 kept@2")
+	c.elect(b, b)
+	c.lostNothing()
+}
+
 // T5 (KAFKA-7128). The new leader does not know how far its predecessor committed.
 // A replica that has reached the high watermark that it knows must not join: it
 // lacks records that are committed.

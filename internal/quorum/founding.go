@@ -21,6 +21,8 @@ import (
 const (
 	// StateDirectory holds vote, snapshots and reserve.
 	StateDirectory = "quorum"
+	// SnapshotSuffix ends the names of snapshots in it.
+	SnapshotSuffix = snapshotSuffix
 	voteName       = "vote"
 	reserveName    = "reserve"
 )

@@ -69,7 +69,7 @@ func New(tb testing.TB, o Options) *Cluster {
 			tb.Fatal(err)
 		}
 		p := rig.NewPlace(tb, dir)
-		p.ID, p.Set, p.Fault = i+1, o.Set, o.Fault
+		p.ID, p.Set, p.Fault, p.Shared = i+1, o.Set, o.Fault, filepath.Join(o.Dir, "shared")
 		if len(o.Roots) > 0 {
 			p.DataDir = filepath.Join(o.Roots[i], filepath.Base(o.Dir), "data")
 		}

@@ -28,6 +28,9 @@ type Place struct {
 	ID int
 	// Members are all brokers of its cluster, itself included; none: it lives alone.
 	Members []Member
+	// Shared is what the brokers of one user share: the place of their secret.
+	// Empty: the user's own.
+	Shared string
 }
 
 // Member is how one broker of a cluster knows another.
@@ -121,12 +124,15 @@ func (Holdfast) Name() string { return "holdfast" }
 // Command is holdfast server; with a fault, the faulty build of it.
 func (Holdfast) Command(tb testing.TB, p Place) Command {
 	c := Command{Args: p.ServerArgs(), Log: p.Log}
+	if p.Shared != "" {
+		c.Env = append(c.Env, "XDG_DATA_HOME="+p.Shared)
+	}
 	if p.Fault == "" {
 		c.Path = Binary(tb)
 		return c
 	}
 	c.Path = FaultyBinary(tb)
-	c.Env = []string{"HOLDFAST_FAULT=" + p.Fault}
+	c.Env = append(c.Env, "HOLDFAST_FAULT="+p.Fault)
 	if p.Cuts != "" {
 		c.Env = append(c.Env, "HOLDFAST_CUTS="+p.Cuts)
 	}
