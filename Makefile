@@ -6,7 +6,7 @@ BENCHFLAGS ?=
 PROVEFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev build test race vet fmt lint fuzz check rigs prove bench gen clean
+.PHONY: help dev build test race vet fmt lint fuzz check accident rigs prove bench gen clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ fuzz: ## every fuzz target for FUZZTIME (default 10s)
 check: ## what CI runs: .ci/run
 	./.ci/run
 
-rigs: ## small counts of every rig: kill -9, groups, power cut, clients, bad input, hostile crowds, restart, quick start
+accident: ## the classic accident with three real brokers: it happens where it is allowed, and does not by default (under 60 s)
+	@go test -count 1 -tags rig -v -run '^TestAccident$$' ./tests/accident
+
+rigs: ## small counts of every rig: one broker and three, killed, paused, cut off, without power; clients, bad input, quick start
 	go run ./tests/prove -ci $(PROVEFLAGS)
 
 prove: ## full counts of every rig; writes docs/PROOF.md and docs/COMPATIBILITY.md (needs root, kcat, Java and Maven)

@@ -75,6 +75,8 @@ func (s *Server) routes(look func() View) http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { ready(w, look(), false) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { ready(w, look(), true) })
+	mux.HandleFunc("GET /v1/status", status(look))
+	mux.HandleFunc("GET /v1/partitions", partitions(look))
 	mux.HandleFunc("/debug/pprof/", s.profile(pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", s.profile(pprof.Cmdline))
 	mux.HandleFunc("/debug/pprof/profile", s.profile(pprof.Profile))

@@ -13,6 +13,7 @@ type View struct {
 	Version     string
 	Started     time.Time
 	Checks      []Check
+	Fenced      bool // it may not lead, nor be in sync, until it is told otherwise
 	Topics      int
 	Brokers     int
 	Partitions  []Partition
@@ -69,8 +70,14 @@ type Partition struct {
 	Leading       bool
 	Replicas      int
 	InSync        int
+	Assigned      []kafka.BrokerID // the replicas, the preferred leader first
+	ISR           []kafka.BrokerID
 	MinISR        int
-	PageCache     bool // acknowledged before it is on stable storage
+	Followers     []Follower // what this broker knows of them, where it leads
+	Waiting       int        // writes that wait for the high watermark
+	Fetches       int        // fetches, of followers and consumers, that wait for data
+	Fault         string     // why the replica does not serve; empty: it does
+	PageCache     bool       // acknowledged before it is on stable storage
 	LogStart      kafka.Offset
 	HighWatermark kafka.Offset
 	Durable       kafka.Offset
@@ -82,6 +89,15 @@ type Partition struct {
 	Out           int64 // bytes
 	Appends       Tally
 	Reads         Tally
+}
+
+// Follower is what a leader knows of one follower.
+type Follower struct {
+	Broker kafka.BrokerID
+	// FetchEnd and Durable are exclusive, NoOffset while nothing matched in this epoch.
+	FetchEnd, Durable kafka.Offset
+	InSync            bool
+	Lag               time.Duration // for how long it has been behind; 0: it is not
 }
 
 // Flow counts what was written.
@@ -130,6 +146,7 @@ type Quorum struct {
 	HighWatermark kafka.Offset
 	LogEnd        kafka.Offset
 	IsLeader      bool
+	Voters        []kafka.BrokerID
 	Offline       int // partitions without a leader, known only where IsLeader
 }
 

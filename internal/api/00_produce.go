@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
 	"holdfast/internal/partition"
 	"holdfast/internal/purgatory"
 	"holdfast/internal/record"
@@ -166,9 +167,9 @@ func (p *producing) find(t *wire.ProduceRequestTopic, index int32) (*partition.P
 	var part *partition.Partition
 	code := kafka.ErrNone
 	if p.request.Header.Version >= 13 {
-		part, code = p.a.o.Broker.ByID(kafka.TopicID(t.TopicID), kafka.PartitionIndex(index))
+		part, code = p.a.byID(t.TopicID, index)
 	} else {
-		part, code = p.a.o.Broker.ByName(t.Topic, kafka.PartitionIndex(index))
+		part, code = p.a.byName(t.Topic, index)
 	}
 	if code != kafka.ErrNone {
 		return nil, code
@@ -195,7 +196,37 @@ func (p *producing) Finish(expired bool) (*Reply, bool) {
 			p.a.fail(&p.request)
 		}
 	}
+	if p.request.Header.Version >= 10 {
+		p.hint()
+	}
 	return respond(&p.request, &p.response), true
+}
+
+// hint says who leads what this broker does not (KIP-951).
+func (p *producing) hint() {
+	var h hints
+	for i := range p.response.Topics {
+		t := &p.response.Topics[i]
+		for j := range t.Partitions {
+			out := &t.Partitions[j]
+			if out.ErrorCode != int16(kafka.ErrNotLeaderOrFollower) {
+				continue
+			}
+			if h.image == nil {
+				h = p.a.newHints(p.request.Conn)
+			}
+			known := noHint
+			if index := kafka.PartitionIndex(out.Partition); p.request.Header.Version >= 13 {
+				known = h.byID(t.TopicID, index)
+			} else {
+				known = h.byName(t.Topic, index)
+			}
+			out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = int32(known.leader), int32(known.epoch)
+		}
+	}
+	h.each(func(id kafka.BrokerID, e meta.Endpoint, rack *string) {
+		p.response.Brokers = append(p.response.Brokers, wire.ProduceResponseBroker{NodeID: int32(id), Host: e.Host, Port: e.Port, Rack: rack})
+	})
 }
 
 // Deadline implements Pending.

@@ -14,13 +14,15 @@ package api
 // Behaviours: at least one whole batch even when it is larger than the limits; a
 // fetch inside a batch returns the whole batch; nothing at or above the high
 // watermark; an offset between the high watermark and the log end is an empty
-// answer. The request waits without polling: the partitions it names wake it.
+// answer. The request waits without polling: the partitions it names wake it. A
+// broker fetches for its own replicas, to the end of the log; its position counts
+// as its progress, and it is woken by a high watermark that moves as well.
 //
 // Deviations from Apache Kafka: a replica id of 0 or above is refused on a client
-// connection.
+// connection, and that of another broker on a broker's. A consumer that names its
+// rack is sent to an in-sync follower there without replica.selector.class.
 
 import (
-	"encoding/binary"
 	"time"
 
 	"holdfast/internal/kafka"
@@ -61,25 +63,59 @@ type fetching struct {
 	q        wire.FetchRequest
 	deadline time.Time
 	waiter   *purgatory.Waiter
-	session  *session       // locked from here to the reply only within Finish
-	seen     []kafka.Offset // high watermarks of the last look, in reading order
-	full     bool           // every partition is answered, not only what changed
+	session  *session            // locked from here to the reply only within Finish
+	seen     []partition.Offsets // of the last look, in reading order
+	full     bool                // every partition is answered, not only what changed
 	started  bool
+	reader   reader
 }
+
+// reader is who fetches.
+type reader struct {
+	replica kafka.BrokerID // NoBroker: a consumer
+	epoch   kafka.BrokerEpoch
+	rack    string // of a consumer; empty: it has not said
+}
+
+func (r reader) isReplica() bool { return r.replica != kafka.NoBroker }
 
 func (a *API) fetch(r *Request) (*Reply, Pending) {
 	f := &fetching{a: a, request: Request{Conn: r.Conn, Received: r.Received, Header: r.Header}, q: wire.NewFetchRequest()}
 	if err := f.q.Decode(r.body, r.Header.Version); err != nil {
 		return a.malformed(r, err), nil
 	}
-	if f.q.ReplicaID >= 0 || f.q.ReplicaState.ID >= 0 {
-		a.o.Log.Warn("closing connection: a client claims to be a replica", "client", r.Conn.Client)
+	if !f.identify() {
+		a.o.Log.Warn("closing connection: somebody claims to be a replica", "client", r.Conn.Client, "principal", r.Conn.Principal,
+			"replica", max(f.q.ReplicaID, f.q.ReplicaState.ID))
 		a.fail(r)
 		return dropReply(), nil
 	}
 	wait := min(time.Duration(max(0, f.q.MaxWaitMillis))*time.Millisecond, fetchWaitMax)
 	f.deadline = r.Received.Add(wait)
 	return nil, f
+}
+
+// identify says who fetches. It reports false where a client, or another broker,
+// claims to be a replica (CVE-2018-1288).
+func (f *fetching) identify() bool {
+	f.reader = reader{replica: kafka.NoBroker, epoch: -1, rack: f.q.Rack}
+	claimed := kafka.BrokerID(max(f.q.ReplicaID, f.q.ReplicaState.ID))
+	if claimed < 0 {
+		return true
+	}
+	if peer, ok := f.request.Conn.Peer(); !ok || peer.Broker != claimed {
+		return false
+	}
+	f.reader = reader{replica: claimed, epoch: kafka.BrokerEpoch(f.q.ReplicaState.Epoch)}
+	return true
+}
+
+// sessions are those of consumers or, never pushed out by these, those of brokers.
+func (f *fetching) sessions() *sessions {
+	if f.reader.isReplica() {
+		return f.a.replicas
+	}
+	return f.a.sessions
 }
 
 // Finish implements Pending. It reads every partition; when that is too little
@@ -137,17 +173,17 @@ func (f *fetching) start() kafka.ErrorCode {
 	f.full = true
 	if epoch <= 0 { // a full fetch: 0 asks for a new session, -1 for none
 		if id != 0 {
-			f.a.sessions.close(id, owner)
+			f.sessions().close(id, owner)
 		}
 		if epoch == 0 && f.request.Header.Version >= 7 {
 			wanted := f.wanted()
 			if len(wanted) > 0 {
-				f.session = f.a.sessions.open(owner, byID, wanted)
+				f.session = f.sessions().open(owner, byID, wanted)
 			}
 		}
 		return kafka.ErrNone
 	}
-	s := f.a.sessions.find(id, owner)
+	s := f.sessions().find(id, owner)
 	if s == nil {
 		return kafka.ErrFetchSessionIDNotFound
 	}
@@ -167,7 +203,7 @@ func (f *fetching) start() kafka.ErrorCode {
 			s.forget(f.key(t.Topic, t.TopicID, p))
 		}
 	}
-	if !f.a.sessions.recount(s) {
+	if !f.sessions().recount(s) {
 		return kafka.ErrFetchSessionIDNotFound
 	}
 	f.session, f.full = s, false
@@ -222,9 +258,9 @@ func (f *fetching) find(w wantedPartition) (*partition.Partition, kafka.ErrorCod
 	var part *partition.Partition
 	code := kafka.ErrNone
 	if w.key.name == "" {
-		part, code = f.a.o.Broker.ByID(w.key.id.TopicID, w.key.id.Partition)
+		part, code = f.a.byID(w.key.id.TopicID, int32(w.key.id.Partition))
 	} else {
-		part, code = f.a.o.Broker.ByName(w.key.name, w.key.id.Partition)
+		part, code = f.a.byName(w.key.name, int32(w.key.id.Partition))
 	}
 	if code == kafka.ErrNone && !f.a.authorize(f.request.Conn.Principal, opRead, topicResource(part.Topic())) {
 		return nil, kafka.ErrTopicAuthorizationFailed
@@ -247,13 +283,7 @@ func (f *fetching) park() bool {
 		if code != kafka.ErrNone {
 			return // answered as an error when the wait ends
 		}
-		from := want.from
-		if f.q.MinBytes > 1 {
-			// More than the first byte is asked for: wake when the high watermark
-			// is not what the last look saw, and look again.
-			from = max(from, f.seen[i])
-		}
-		parked = part.AwaitData(from, w)
+		parked = part.Await(f.await(want, f.seen[i]), w)
 	})
 	if !parked {
 		w.Finish()
@@ -263,272 +293,47 @@ func (f *fetching) park() bool {
 	return true
 }
 
-// building is a fetch reply in the making.
-type building struct {
-	reply   *Reply
-	version int16
-	bytes   int // of records so far
-	left    int // of the reply's limit
-	copied  int // of bytes, the part that is in the buffer
-	errors  bool
-	topicAt int // where the count of the open topic's partitions stands
-	topics  int
-	inTopic int
-	topic   sessionKey
-	open    bool
-	changed []sessionChange
-	body    replyMarks
-}
-
-// replyMarks are places in the reply whose value is known only at the end.
-type replyMarks struct{ topicCount int }
-
-// enough reports whether the reply can be sent without waiting.
-func (b *building) enough(f *fetching) bool {
-	return b.bytes >= min(int(f.q.MinBytes), f.limit()) || b.errors || f.deadline.Equal(f.request.Received) || !f.hasPartitions()
-}
-
-func (f *fetching) hasPartitions() bool {
-	if f.session != nil {
-		return f.session.partitions.Len() > 0
-	}
-	return len(f.q.Topics) > 0
-}
-
-// limit is the most record bytes that the reply may hold, its first batch apart.
-func (f *fetching) limit() int {
-	most := min(fetchBytesMax, f.a.settings().FetchBytesMax)
-	if f.q.MaxBytes > 0 {
-		most = min(most, int(f.q.MaxBytes))
-	}
-	return most
-}
-
-// build reads every partition once and encodes what there is.
-func (f *fetching) build() *building {
-	b := &building{reply: NewReply(&f.request), version: f.request.Header.Version, left: f.limit()}
-	b.head(f)
-	f.seen = f.seen[:0]
-	f.each(func(w wantedPartition, s *sessionPartition) {
-		part, code := f.find(w)
-		var res partition.ReadResult
-		if code == kafka.ErrNone {
-			res = part.Read(partition.ReadRequest{From: w.from, MaxBytes: min(w.maxBytes, b.left), MinOne: b.bytes == 0,
-				CurrentEpoch: w.currentEpoch, LastFetchedEpoch: w.lastFetchedEpoch, Committed: f.q.IsolationLevel == 1, Replica: kafka.NoBroker})
-		} else {
-			res.Code = code
+// await says what a partition has to wake this fetch for, after a look that saw
+// these marks.
+func (f *fetching) await(want wantedPartition, seen partition.Offsets) partition.Await {
+	wait := partition.Await{From: want.from, Replica: f.reader.replica, HighWatermark: seen.HighWatermark, FromFollower: f.fromFollower()}
+	if f.q.MinBytes > 1 {
+		// More than the first byte is asked for: wake when there is more than what
+		// the last look saw, and look again.
+		saw := seen.HighWatermark
+		if f.reader.isReplica() {
+			saw = seen.LogEnd
 		}
-		f.seen = append(f.seen, res.Offsets.HighWatermark)
-		b.add(f, w, s, res)
-	})
-	return b
-}
-
-// add encodes one partition unless the session's client knows all of it.
-func (b *building) add(f *fetching, w wantedPartition, s *sessionPartition, res partition.ReadResult) {
-	n := int(res.Range.Length)
-	b.bytes += n
-	b.left -= n
-	failed := res.Code != kafka.ErrNone || res.Diverging != nil
-	b.errors = b.errors || failed
-	if s != nil {
-		same := s.told && n == 0 && !failed && s.code == kafka.ErrNone &&
-			s.hw == res.Offsets.HighWatermark && s.logStart == res.Offsets.LogStart
-		if same && !f.full {
-			return
-		}
-		b.changed = append(b.changed, sessionChange{partition: s, hw: res.Offsets.HighWatermark,
-			logStart: res.Offsets.LogStart, code: res.Code, read: n > 0})
+		wait.From = max(wait.From, saw)
 	}
-	b.enterTopic(w.key)
-	b.partition(f, w, res)
+	return wait
 }
 
-// sessionChange is what a session will remember once the reply is sent.
-type sessionChange struct {
-	partition    *sessionPartition
-	hw, logStart kafka.Offset
-	code         kafka.ErrorCode
-	read         bool
-}
+// fromFollower reports whether a follower may answer: a consumer that names its
+// rack was sent there (KIP-392).
+func (f *fetching) fromFollower() bool { return f.request.Header.Version >= 11 && f.reader.rack != "" }
 
-// settle advances the session: the client will know what this reply tells. The
-// partitions that were read from move to the end of the order, so that a full
-// reply does not starve the others.
-func (b *building) settle(s *session) {
-	for _, c := range b.changed {
-		p := c.partition
-		p.told, p.hw, p.logStart, p.code = true, c.hw, c.logStart, c.code
-		if e := s.index[p.key]; e != nil && c.read {
-			s.partitions.MoveToBack(e)
+// prefer is the in-sync follower in the consumer's rack that it had better read
+// from, NoBroker when that is this leader or nobody (KIP-392).
+func (f *fetching) prefer(part *partition.Partition, w wantedPartition) kafka.BrokerID {
+	if !f.fromFollower() || f.reader.isReplica() {
+		return kafka.NoBroker
+	}
+	image := f.a.o.Quorum.Image()
+	if self := image.Broker(f.a.o.Self); self == nil || self.Rack == f.reader.rack {
+		return kafka.NoBroker
+	}
+	best, end := kafka.NoBroker, w.from
+	for _, r := range part.Replicas() {
+		b := image.Broker(r.ID)
+		if !r.InSync || r.ID == f.a.o.Self || b == nil || b.Fenced || b.Rack != f.reader.rack || r.FetchEnd < end {
+			continue
+		}
+		if _, ok := b.Endpoint(f.request.Conn.Listener); ok {
+			best, end = r.ID, r.FetchEnd+1
 		}
 	}
-}
-
-func (b *building) flexible() bool { return b.version >= 12 }
-
-func (b *building) i16(v int16) { b.reply.buf = binary.BigEndian.AppendUint16(b.reply.buf, uint16(v)) }
-func (b *building) i32(v int32) { b.reply.buf = binary.BigEndian.AppendUint32(b.reply.buf, uint32(v)) }
-func (b *building) i64(v int64) { b.reply.buf = binary.BigEndian.AppendUint64(b.reply.buf, uint64(v)) }
-func (b *building) uv(v int)    { b.reply.buf = binary.AppendUvarint(b.reply.buf, uint64(v)) }
-
-// count reserves room for a number of elements that is filled in later. A
-// compact count is written as a padded varint of five bytes: longer than need be
-// and legal, because a varint's length is not canonical in the protocol.
-func (b *building) count() int {
-	at := len(b.reply.buf)
-	if b.flexible() {
-		b.reply.buf = append(b.reply.buf, 0, 0, 0, 0, 0)
-	} else {
-		b.i32(0)
-	}
-	return at
-}
-
-func (b *building) fill(at, n int) {
-	if !b.flexible() {
-		binary.BigEndian.PutUint32(b.reply.buf[at:], uint32(n))
-		return
-	}
-	v := uint32(n + 1)
-	for i := range 4 {
-		b.reply.buf[at+i] = byte(v) | 0x80
-		v >>= 7
-	}
-	b.reply.buf[at+4] = byte(v)
-}
-
-func (b *building) tags() {
-	if b.flexible() {
-		b.reply.buf = append(b.reply.buf, 0)
-	}
-}
-
-func (b *building) head(f *fetching) {
-	b.i32(0) // throttle
-	if b.version >= 7 {
-		b.i16(int16(kafka.ErrNone))
-		id := int32(0)
-		if f.session != nil {
-			id = f.session.id
-		}
-		b.i32(id)
-	}
-	b.body.topicCount = b.count()
-}
-
-func (b *building) enterTopic(k sessionKey) {
-	k.id.Partition = 0
-	if b.open && b.topic == k {
-		b.inTopic++
-		return
-	}
-	b.leaveTopic()
-	b.open, b.topic, b.inTopic = true, k, 1
-	b.topics++
-	switch {
-	case b.version >= 13:
-		b.reply.buf = append(b.reply.buf, k.id.TopicID[:]...)
-	case b.flexible():
-		b.uv(len(k.name) + 1)
-		b.reply.buf = append(b.reply.buf, k.name...)
-	default:
-		b.i16(int16(len(k.name)))
-		b.reply.buf = append(b.reply.buf, k.name...)
-	}
-	b.topicAt = b.count()
-}
-
-func (b *building) leaveTopic() {
-	if b.open {
-		b.fill(b.topicAt, b.inTopic)
-		b.tags()
-		b.open = false
-	}
-}
-
-// partition encodes one partition and places its records.
-func (b *building) partition(f *fetching, w wantedPartition, res partition.ReadResult) {
-	marks := res.Offsets
-	hw, lso, start := int64(marks.HighWatermark), int64(marks.LastStable), int64(marks.LogStart)
-	if res.Code != kafka.ErrNone {
-		hw, lso, start = -1, -1, -1
-	}
-	b.i32(int32(w.key.id.Partition))
-	b.i16(int16(res.Code))
-	b.i64(hw)
-	b.i64(lso)
-	if b.version >= 5 {
-		b.i64(start)
-	}
-	b.aborted(f.q.IsolationLevel == 1)
-	if b.version >= 11 {
-		b.i32(-1) // preferred read replica
-	}
-	b.records(res)
-	if b.flexible() {
-		b.partitionTags(res)
-	}
-}
-
-// aborted encodes the aborted transactions: none exist yet. Null means that the
-// client did not ask.
-func (b *building) aborted(committed bool) {
-	switch {
-	case b.flexible() && committed:
-		b.uv(1)
-	case b.flexible():
-		b.uv(0)
-	case committed:
-		b.i32(0)
-	default:
-		b.i32(-1)
-	}
-}
-
-func (b *building) records(res partition.ReadResult) {
-	n := int(res.Range.Length)
-	if b.flexible() {
-		b.uv(n + 1)
-	} else {
-		b.i32(int32(n))
-	}
-	if n == 0 {
-		return
-	}
-	if n > copyBelow || b.copied+n > copyTotal {
-		b.reply.place(FilePart{Source: res.Range.Source, Position: res.Range.Position, Length: res.Range.Length})
-		return
-	}
-	b.copied += n
-	at := len(b.reply.buf)
-	b.reply.buf = append(b.reply.buf, make([]byte, n)...)
-	_, err := res.Range.Source.ReadAt(b.reply.buf[at:], res.Range.Position)
-	res.Range.Source.Release()
-	if err != nil {
-		// The header says n bytes follow: nothing true can be sent any more.
-		b.reply.dropped = true
-	}
-}
-
-func (b *building) partitionTags(res partition.ReadResult) {
-	if res.Diverging == nil {
-		b.tags()
-		return
-	}
-	b.uv(1) // one tag: 0, the diverging epoch, 13 bytes
-	b.uv(0)
-	b.uv(13)
-	b.i32(int32(res.Diverging.Epoch))
-	b.i64(int64(res.Diverging.End))
-	b.reply.buf = append(b.reply.buf, 0)
-}
-
-func (b *building) seal(*fetching) *Reply {
-	b.leaveTopic()
-	b.fill(b.body.topicCount, b.topics)
-	b.tags()
-	return b.reply
+	return best
 }
 
 // errorReply answers the whole request with one code.

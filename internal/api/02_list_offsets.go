@@ -39,7 +39,7 @@ func (a *API) listOffsets(r *Request) (*Reply, Pending) {
 func (a *API) listOffset(r *Request, topic string, in *wire.ListOffsetsRequestTopicPartition, committed bool) wire.ListOffsetsResponseTopicPartition {
 	out := wire.NewListOffsetsResponseTopicPartition()
 	out.Partition = in.Partition
-	part, code := a.o.Broker.ByName(topic, kafka.PartitionIndex(in.Partition))
+	part, code := a.byName(topic, in.Partition)
 	switch {
 	case code != kafka.ErrNone:
 	case !a.authorize(r.Conn.Principal, opDescribe, topicResource(topic)):

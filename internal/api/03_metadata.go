@@ -28,7 +28,7 @@ func (a *API) metadata(r *Request) (*Reply, Pending) {
 	}
 	v := r.Header.Version
 	if missing := a.missingTopics(&q, v); len(missing) > 0 && a.mayAutoCreate(r, &q) {
-		return nil, a.later(r, 0, func(ctx context.Context) wire.Message {
+		return nil, a.later(r, commandWait, func(ctx context.Context) wire.Message {
 			a.autoCreate(ctx, r.Conn, missing)
 			return a.metadataResponse(r.Conn, &q, v)
 		})
@@ -99,7 +99,7 @@ func (a *API) metadataResponse(c *Conn, q *wire.MetadataRequest, version int16) 
 	out := wire.NewMetadataResponse()
 	id := image.ClusterID().String()
 	out.ClusterID = &id
-	out.ControllerID = int32(a.o.Quorum.Leader())
+	out.ControllerID = int32(a.controllerFor(c, image))
 	for _, b := range image.Brokers() {
 		if e, ok := b.Endpoint(c.Listener); ok && !b.Fenced {
 			out.Brokers = append(out.Brokers, wire.MetadataResponseBroker{NodeID: int32(b.ID), Host: e.Host, Port: e.Port, Rack: rack(b)})
@@ -111,7 +111,7 @@ func (a *API) metadataResponse(c *Conn, q *wire.MetadataRequest, version int16) 
 	if allTopics(q, version) {
 		for _, t := range image.Topics() {
 			if a.authorize(c.Principal, opDescribe, topicResource(t.Name)) {
-				out.Topics = append(out.Topics, a.withOperations(c, q, describeTopic(image, t)))
+				out.Topics = append(out.Topics, a.withOperations(c, q, describeTopic(c, image, t)))
 			}
 		}
 		return &out
@@ -158,10 +158,10 @@ func (a *API) metadataTopic(c *Conn, image *meta.Image, q *wire.MetadataRequestT
 		}
 		return out
 	}
-	return describeTopic(image, t)
+	return describeTopic(c, image, t)
 }
 
-func describeTopic(image *meta.Image, t *meta.Topic) wire.MetadataResponseTopic {
+func describeTopic(c *Conn, image *meta.Image, t *meta.Topic) wire.MetadataResponseTopic {
 	out := wire.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = &t.Name, t.ID
 	out.IsInternal = isInternal(t.Name)
@@ -169,15 +169,39 @@ func describeTopic(image *meta.Image, t *meta.Topic) wire.MetadataResponseTopic 
 	for i := range t.Partitions {
 		p := t.Partitions[i]
 		w := wire.NewMetadataResponseTopicPartition()
-		w.Partition, w.Leader, w.LeaderEpoch = int32(p.Index), int32(p.Leader), int32(p.LeaderEpoch)
+		leader, code := leaderFor(c, image, p)
+		w.Partition, w.Leader, w.LeaderEpoch, w.ErrorCode = int32(p.Index), int32(leader), int32(p.LeaderEpoch), int16(code)
 		w.Replicas, w.ISR = brokerIDs(p.Replicas), brokerIDs(p.ISR)
 		w.OfflineReplicas = offlineReplicas(image, p)
-		if p.Leader == kafka.NoBroker {
-			w.ErrorCode = int16(kafka.ErrLeaderNotAvailable)
-		}
 		out.Partitions[i] = w
 	}
 	return out
+}
+
+// leaderFor is the leader as a client of this listener can reach it.
+func leaderFor(c *Conn, image *meta.Image, p meta.Partition) (kafka.BrokerID, kafka.ErrorCode) {
+	b := image.Broker(p.Leader)
+	if b == nil || b.Fenced {
+		return kafka.NoBroker, kafka.ErrLeaderNotAvailable
+	}
+	if _, ok := b.Endpoint(c.Listener); !ok {
+		return kafka.NoBroker, kafka.ErrListenerNotFound
+	}
+	return p.Leader, kafka.ErrNone
+}
+
+// controllerFor is the broker that clients shall send their commands to: the leader
+// of the quorum where this listener's clients can reach it, else this broker, which
+// forwards.
+func (a *API) controllerFor(c *Conn, image *meta.Image) kafka.BrokerID {
+	for _, id := range []kafka.BrokerID{a.o.Quorum.Leader(), a.o.Self} {
+		if b := image.Broker(id); b != nil && !b.Fenced {
+			if _, ok := b.Endpoint(c.Listener); ok {
+				return id
+			}
+		}
+	}
+	return kafka.NoBroker
 }
 
 // offlineReplicas are the replicas whose brokers are not there.

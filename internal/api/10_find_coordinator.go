@@ -30,7 +30,7 @@ func (a *API) findCoordinator(r *Request) (*Reply, Pending) {
 	}
 	if q.CoordinatorType == coordinatorGroup && a.o.Quorum.Image().TopicByName(coord.OffsetsTopic) == nil {
 		kept := &Request{Conn: r.Conn, Received: r.Received, Header: r.Header}
-		return nil, a.later(r, 0, func(ctx context.Context) wire.Message {
+		return nil, a.later(r, commandWait, func(ctx context.Context) wire.Message {
 			a.makeOffsetsTopic(ctx)
 			return a.coordinators(kept, &q)
 		})
@@ -88,7 +88,7 @@ func (a *API) coordinator(r *Request, key string, kind int8) wire.FindCoordinato
 		return refuse(kafka.ErrCoordinatorNotAvailable, "the internal topic of consumer groups does not exist yet")
 	}
 	leader := t.Partitions[coord.PartitionOf(key, len(t.Partitions))].Leader
-	if b := image.Broker(leader); b != nil {
+	if b := image.Broker(leader); b != nil && !b.Fenced {
 		if e, ok := b.Endpoint(r.Conn.Listener); ok {
 			c.NodeID, c.Host, c.Port = int32(leader), e.Host, e.Port
 			return c

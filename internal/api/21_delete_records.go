@@ -40,7 +40,7 @@ func (a *API) deleteBefore(c *Conn, topic string, in wire.DeleteRecordsRequestTo
 	if isInternal(topic) {
 		return kafka.NoOffset, kafka.ErrInvalidTopicException
 	}
-	part, code := a.o.Broker.ByName(topic, kafka.PartitionIndex(in.Partition))
+	part, code := a.byName(topic, in.Partition)
 	if code != kafka.ErrNone {
 		return kafka.NoOffset, code
 	}

@@ -67,7 +67,7 @@ func (a *API) initProducerID(r *Request) (*Reply, Pending) {
 	if id, ok := a.producers.take(); ok {
 		return respond(r, granted(id)), nil
 	}
-	return nil, a.later(r, 0, func(ctx context.Context) wire.Message {
+	return nil, a.later(r, commandWait, func(ctx context.Context) wire.Message {
 		for {
 			if id, ok := a.producers.take(); ok {
 				return granted(id)

@@ -28,7 +28,7 @@ func (a *API) offsetForLeaderEpoch(r *Request) (*Reply, Pending) {
 			in := &q.Topics[i].Partitions[j]
 			p := wire.NewOffsetForLeaderEpochResponseTopicPartition()
 			p.Partition = in.Partition
-			part, code := a.o.Broker.ByName(t.Topic, kafka.PartitionIndex(in.Partition))
+			part, code := a.byName(t.Topic, in.Partition)
 			if code == kafka.ErrNone && !a.authorize(r.Conn.Principal, opDescribe, topicResource(t.Topic)) {
 				code = kafka.ErrTopicAuthorizationFailed
 			}

@@ -11,15 +11,12 @@ package api
 // never elected, whoever asks: ELIGIBLE_LEADERS_NOT_AVAILABLE.
 
 import (
-	"holdfast/internal/kafka"
-	"holdfast/internal/meta"
-	"holdfast/internal/wire"
-)
+	"context"
+	"errors"
 
-// The kinds of elections.
-const (
-	electPreferred = 0
-	electUnclean   = 1
+	"holdfast/internal/controller"
+	"holdfast/internal/kafka"
+	"holdfast/internal/wire"
 )
 
 func (a *API) electLeaders(r *Request) (*Reply, Pending) {
@@ -27,62 +24,78 @@ func (a *API) electLeaders(r *Request) (*Reply, Pending) {
 	if err := q.Decode(r.body, r.Header.Version); err != nil {
 		return a.malformed(r, err), nil
 	}
-	out := wire.NewElectLeadersResponse()
+	command := controller.ElectLeaders{Kind: controller.ElectionKind(q.ElectionType)}
 	code, why := kafka.ErrNone, ""
 	switch {
 	case !a.authorize(r.Conn.Principal, opAlter, clusterResource()):
 		code, why = kafka.ErrClusterAuthorizationFailed, "not authorised"
-	case q.ElectionType != electPreferred && q.ElectionType != electUnclean:
+	case command.Kind != controller.ElectPreferred && command.Kind != controller.ElectUnclean:
 		code, why = kafka.ErrInvalidRequest, "unknown kind of election"
 	}
-	out.ErrorCode = int16(code)
-	image := a.o.Quorum.Image()
-	if q.Topics == nil && code == kafka.ErrNone {
-		for _, t := range image.Topics() {
-			out.Topics = append(out.Topics, electAll(t, q.ElectionType))
-		}
-		return respond(r, &out), nil
+	if code != kafka.ErrNone {
+		return respond(r, electionRefused(&q, code, why)), nil
 	}
+	if q.Topics != nil {
+		command.Partitions = []kafka.TopicPartition{}
+	}
+	for _, t := range q.Topics {
+		for _, index := range t.Partitions {
+			command.Partitions = append(command.Partitions, kafka.TopicPartition{Topic: t.Topic, Partition: kafka.PartitionIndex(index)})
+		}
+	}
+	return nil, a.later(r, millis(q.TimeoutMillis), func(ctx context.Context) wire.Message {
+		reply, err := a.submit(ctx, command)
+		if err != nil {
+			return electionRefused(&q, codeOf(err), reasonOf(err))
+		}
+		return a.elected(&q, reply.Partitions)
+	})
+}
+
+// elected groups the outcomes by topic: those of the request, or all there are.
+func (a *API) elected(q *wire.ElectLeadersRequest, results []controller.PartitionResult) *wire.ElectLeadersResponse {
+	out := wire.NewElectLeadersResponse()
+	at := make(map[string]int)
+	name := func(topic string) {
+		if _, ok := at[topic]; !ok {
+			at[topic] = len(out.Topics)
+			out.Topics = append(out.Topics, wire.ElectLeadersResponseTopic{Topic: topic})
+		}
+	}
+	for _, t := range q.Topics {
+		name(t.Topic)
+	}
+	if q.Topics == nil {
+		for _, t := range a.o.Quorum.Image().Topics() {
+			name(t.Name)
+		}
+	}
+	for _, x := range results {
+		name(x.Topic)
+		t := &out.Topics[at[x.Topic]]
+		t.Partitions = append(t.Partitions, wire.ElectLeadersResponseTopicPartition{Partition: int32(x.Partition), ErrorCode: int16(x.Code), ErrorMessage: &x.Message})
+	}
+	return &out
+}
+
+// electionRefused answers every partition of the request with one code.
+func electionRefused(q *wire.ElectLeadersRequest, code kafka.ErrorCode, why string) *wire.ElectLeadersResponse {
+	out := wire.NewElectLeadersResponse()
+	out.ErrorCode = int16(code)
 	for _, in := range q.Topics {
 		t := wire.ElectLeadersResponseTopic{Topic: in.Topic}
-		known := image.TopicByName(in.Topic)
 		for _, index := range in.Partitions {
-			c, w := code, why
-			if code == kafka.ErrNone {
-				c, w = elect(known, kafka.PartitionIndex(index), q.ElectionType)
-			}
-			t.Partitions = append(t.Partitions, wire.ElectLeadersResponseTopicPartition{Partition: index, ErrorCode: int16(c), ErrorMessage: &w})
+			t.Partitions = append(t.Partitions, wire.ElectLeadersResponseTopicPartition{Partition: index, ErrorCode: int16(code), ErrorMessage: &why})
 		}
 		out.Topics = append(out.Topics, t)
 	}
-	return respond(r, &out), nil
+	return &out
 }
 
-// electAll names the partitions of a topic that an election would be for.
-func electAll(t *meta.Topic, kind int8) wire.ElectLeadersResponseTopic {
-	out := wire.ElectLeadersResponseTopic{Topic: t.Name}
-	for i := range t.Partitions {
-		if code, why := elect(t, kafka.PartitionIndex(i), kind); code != kafka.ErrElectionNotNeeded {
-			out.Partitions = append(out.Partitions, wire.ElectLeadersResponseTopicPartition{Partition: int32(i), ErrorCode: int16(code), ErrorMessage: &why})
-		}
+// reasonOf is the text of a refusal without its code.
+func reasonOf(err error) string {
+	if refused, ok := errors.AsType[*controller.Error](err); ok {
+		return refused.Message
 	}
-	return out
-}
-
-func elect(t *meta.Topic, index kafka.PartitionIndex, kind int8) (kafka.ErrorCode, string) {
-	if t == nil {
-		return kafka.ErrUnknownTopicOrPartition, "there is no such topic"
-	}
-	p, ok := t.Partition(index)
-	switch {
-	case !ok:
-		return kafka.ErrUnknownTopicOrPartition, "the topic has no such partition"
-	case kind == electUnclean && p.Leader != kafka.NoBroker:
-		return kafka.ErrElectionNotNeeded, "the partition has a leader"
-	case kind == electUnclean:
-		return kafka.ErrEligibleLeadersNotAvailable, "a replica that lacks acknowledged records is never elected; bring back a replica that has them"
-	case len(p.Replicas) > 0 && p.Leader == p.Replicas[0]:
-		return kafka.ErrElectionNotNeeded, "the preferred replica leads"
-	}
-	return kafka.ErrPreferredLeaderNotAvailable, "the preferred replica cannot lead now"
+	return err.Error()
 }

@@ -4,14 +4,15 @@ package api
 //
 //	1 whether the replication factor may change (KIP-860)
 //
-// Behaviours: one broker has nowhere to move a replica to. Asking for the
-// replicas that a partition has is answered as done; other brokers do not exist.
+// Behaviours: a move begins at once and ends when every new replica is in sync; the
+// old ones stay until then. Null replicas cancel. Asking for the replicas that a
+// partition has is answered as done.
 
 import (
-	"slices"
+	"context"
 
+	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
-	"holdfast/internal/meta"
 	"holdfast/internal/wire"
 )
 
@@ -29,50 +30,39 @@ func (a *API) alterReassignments(r *Request) (*Reply, Pending) {
 	}
 	if len(q.Topics) == 0 {
 		out.ErrorMessage = new(string) // as Kafka
+		return respond(r, &out), nil
 	}
-	image := a.o.Quorum.Image()
-	for _, in := range q.Topics {
-		t := wire.AlterPartitionAssignmentsResponseTopic{Topic: in.Topic}
-		known := image.TopicByName(in.Topic)
-		for _, p := range in.Partitions {
-			code, why := reassign(image, known, p.Partition, p.Replicas)
-			w := wire.AlterPartitionAssignmentsResponseTopicPartition{Partition: p.Partition, ErrorCode: int16(code)}
-			if why != "" {
-				w.ErrorMessage = &why
+	command := controller.AlterReassignments{KeepFactor: !q.AllowReplicationFactorChange}
+	for _, t := range q.Topics {
+		for _, p := range t.Partitions {
+			one := controller.Reassignment{Topic: t.Topic, Partition: kafka.PartitionIndex(p.Partition)}
+			if p.Replicas != nil {
+				one.Replicas = ids(p.Replicas)
 			}
-			t.Partitions = append(t.Partitions, w)
-		}
-		out.Topics = append(out.Topics, t)
-	}
-	return respond(r, &out), nil
-}
-
-// reassign says what comes of moving a partition to other replicas; nil cancels.
-func reassign(image *meta.Image, t *meta.Topic, index int32, replicas []int32) (kafka.ErrorCode, string) {
-	if t == nil {
-		return kafka.ErrUnknownTopicOrPartition, "there is no such topic"
-	}
-	p, ok := t.Partition(kafka.PartitionIndex(index))
-	if !ok {
-		return kafka.ErrUnknownTopicOrPartition, "the topic has no such partition"
-	}
-	if replicas == nil {
-		return kafka.ErrNoReassignmentInProgress, ""
-	}
-	if len(replicas) == 0 {
-		return kafka.ErrInvalidReplicaAssignment, "a partition needs a replica"
-	}
-	sorted := slices.Sorted(slices.Values(replicas))
-	for i, id := range sorted {
-		if i > 0 && sorted[i-1] == id {
-			return kafka.ErrInvalidReplicaAssignment, "a broker is named twice"
-		}
-		if image.Broker(kafka.BrokerID(id)) == nil {
-			return kafka.ErrInvalidReplicaAssignment, "a broker of that id is not registered"
+			command.Reassignments = append(command.Reassignments, one)
 		}
 	}
-	if !slices.Equal(ids(replicas), p.Replicas) {
-		return kafka.ErrInvalidReplicaAssignment, "moving replicas between brokers is not supported yet"
-	}
-	return kafka.ErrNone, ""
+	return nil, a.later(r, millis(q.TimeoutMillis), func(ctx context.Context) wire.Message {
+		reply, err := a.submit(ctx, command)
+		next := 0
+		for _, t := range q.Topics {
+			w := wire.AlterPartitionAssignmentsResponseTopic{Topic: t.Topic}
+			for _, p := range t.Partitions {
+				x := wire.AlterPartitionAssignmentsResponseTopicPartition{Partition: p.Partition}
+				why := ""
+				if err != nil {
+					x.ErrorCode, why = int16(codeOf(err)), reasonOf(err)
+				} else {
+					x.ErrorCode, why = int16(reply.Partitions[next].Code), reply.Partitions[next].Message
+				}
+				if why != "" && x.ErrorCode != int16(kafka.ErrNoReassignmentInProgress) { // as Kafka
+					x.ErrorMessage = &why
+				}
+				next++
+				w.Partitions = append(w.Partitions, x)
+			}
+			out.Topics = append(out.Topics, w)
+		}
+		return &out
+	})
 }

@@ -37,7 +37,7 @@ func (a *API) describeCluster(r *Request) (*Reply, Pending) {
 	}
 	image := a.o.Quorum.Image()
 	out.ClusterID = image.ClusterID().String()
-	out.ControllerID = int32(a.o.Quorum.Leader())
+	out.ControllerID = int32(a.controllerFor(r.Conn, image))
 	for _, b := range image.Brokers() {
 		e, ok := b.Endpoint(r.Conn.Listener)
 		if !ok || b.Fenced && !q.IncludeFencedBrokers {

@@ -41,7 +41,7 @@ func (a *API) describeProducers(r *Request) (*Reply, Pending) {
 }
 
 func (a *API) producersOf(topic string, out *wire.DescribeProducersResponseTopicPartition) {
-	p, code := a.o.Broker.ByName(topic, kafka.PartitionIndex(out.Partition))
+	p, code := a.byName(topic, out.Partition)
 	if code != kafka.ErrNone {
 		out.ErrorCode = int16(code)
 		return

@@ -5,10 +5,14 @@ package api
 //
 // Behaviours: a broker that nobody knows is BROKER_ID_NOT_REGISTERED.
 //
-// Deviations from Apache Kafka: the one broker that there is cannot be
-// forgotten: INVALID_REQUEST.
+// Deviations from Apache Kafka: a broker that is live, or that partitions still
+// name as a replica, is not forgotten: POLICY_VIOLATION, and nothing becomes less
+// safe by it.
 
 import (
+	"context"
+
+	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
 )
@@ -18,12 +22,16 @@ func (a *API) unregisterBroker(r *Request) (*Reply, Pending) {
 	if err := q.Decode(r.body, r.Header.Version); err != nil {
 		return a.malformed(r, err), nil
 	}
-	code, why := kafka.ErrInvalidRequest, "a broker that takes part cannot be forgotten"
-	switch {
-	case !a.authorize(r.Conn.Principal, opAlter, clusterResource()):
-		code, why = kafka.ErrClusterAuthorizationFailed, "not authorised"
-	case a.o.Quorum.Image().Broker(kafka.BrokerID(q.BrokerID)) == nil:
-		code, why = kafka.ErrBrokerIDNotRegistered, "no broker of that id is registered"
+	answer := func(code kafka.ErrorCode, why string) *wire.UnregisterBrokerResponse {
+		return &wire.UnregisterBrokerResponse{ErrorCode: int16(code), ErrorMessage: &why}
 	}
-	return respond(r, &wire.UnregisterBrokerResponse{ErrorCode: int16(code), ErrorMessage: &why}), nil
+	if !a.authorize(r.Conn.Principal, opAlter, clusterResource()) {
+		return respond(r, answer(kafka.ErrClusterAuthorizationFailed, "not authorised")), nil
+	}
+	return nil, a.later(r, commandWait, func(ctx context.Context) wire.Message {
+		if _, err := a.submit(ctx, controller.UnregisterBroker{Broker: kafka.BrokerID(q.BrokerID)}); err != nil {
+			return answer(codeOf(err), reasonOf(err))
+		}
+		return answer(kafka.ErrNone, "")
+	})
 }

@@ -4,8 +4,8 @@ package api
 // of partitions.
 //
 // Behaviours: topics come in the order of their names, each once; the cursor
-// names the first partition of the next page. Replicas that could be elected
-// besides the ISR do not exist here: both lists are empty.
+// names the first partition of the next page. The last known ELR is empty: what it
+// is for in Kafka, an election by guess, does not happen here.
 
 import (
 	"slices"
@@ -123,7 +123,7 @@ func (p *partitionPage) add(name string, from int32, all bool) bool {
 func (p *partitionPage) addPartitions(out *wire.DescribeTopicPartitionsResponseTopic, t *meta.Topic, from int) {
 	until := min(len(t.Partitions), from+p.room)
 	for i := from; i < until; i++ {
-		out.Partitions = append(out.Partitions, describePartition(p.image, t.Partitions[i]))
+		out.Partitions = append(out.Partitions, describePartition(p.conn, p.image, t.Partitions[i]))
 		p.room--
 	}
 	if until < len(t.Partitions) {
@@ -131,14 +131,12 @@ func (p *partitionPage) addPartitions(out *wire.DescribeTopicPartitionsResponseT
 	}
 }
 
-func describePartition(image *meta.Image, p meta.Partition) wire.DescribeTopicPartitionsResponseTopicPartition {
+func describePartition(c *Conn, image *meta.Image, p meta.Partition) wire.DescribeTopicPartitionsResponseTopicPartition {
 	out := wire.NewDescribeTopicPartitionsResponseTopicPartition()
-	out.Partition, out.LeaderID, out.LeaderEpoch = int32(p.Index), int32(p.Leader), int32(p.LeaderEpoch)
+	leader, code := leaderFor(c, image, p)
+	out.Partition, out.LeaderID, out.LeaderEpoch, out.ErrorCode = int32(p.Index), int32(leader), int32(p.LeaderEpoch), int16(code)
 	out.Replicas, out.ISR = brokerIDs(p.Replicas), brokerIDs(p.ISR)
-	out.EligibleLeaderReplicas, out.LastKnownELR = []int32{}, []int32{}
+	out.EligibleLeaderReplicas, out.LastKnownELR = brokerIDs(p.ELR), []int32{}
 	out.OfflineReplicas = offlineReplicas(image, p)
-	if p.Leader == kafka.NoBroker {
-		out.ErrorCode = int16(kafka.ErrLeaderNotAvailable)
-	}
 	return out
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/auth"
 	"holdfast/internal/broker"
 	"holdfast/internal/clock"
 	"holdfast/internal/coord"
@@ -18,7 +19,9 @@ import (
 
 // Conn is what a request knows about its connection.
 type Conn struct {
-	Listener  string // name of the listener it came in through
+	Listener string // name of the listener it came in through
+	// Principal is who speaks. It changes once at most, when a broker has proved
+	// itself; nothing else has been asked on the connection then.
 	Principal kafka.Principal
 	Client    string // remote address
 	// Wake tells the connection's writer that a Pending may be ready. It never
@@ -26,6 +29,20 @@ type Conn struct {
 	Wake func()
 	// Software is what the client said it is (KIP-511), for logs and metrics.
 	Software atomic.Pointer[Software]
+
+	peer atomic.Pointer[auth.Identity]
+	// The reader's own: whether anything was asked, and the handshake under way.
+	asked     bool
+	handshake *auth.Responder
+}
+
+// Peer is the broker that has proved itself at the other end; ok is false on a
+// client's connection.
+func (c *Conn) Peer() (who auth.Identity, ok bool) {
+	if p := c.peer.Load(); p != nil {
+		return *p, true
+	}
+	return auth.Identity{Broker: kafka.NoBroker}, false
 }
 
 // Software is a client's own name and version.
@@ -101,7 +118,8 @@ type Options struct {
 // API answers requests. It is safe for concurrent use.
 type API struct {
 	o         Options
-	sessions  *sessions
+	sessions  *sessions // of consumers
+	replicas  *sessions // of brokers
 	stats     Stats
 	weak      weakClients
 	producers producerIDs
@@ -130,7 +148,7 @@ func (s *Stats) Requests(key kafka.APIKey) (total, failed int64) {
 
 // New makes the API of a broker.
 func New(o Options) *API {
-	a := &API{o: o, sessions: newSessions(o.Broker.Settings().FetchSessions), served: served()}
+	a := &API{o: o, sessions: newSessions(o.Broker.Settings().FetchSessions), replicas: newSessions(replicaSessions), served: served()}
 	a.handlers = make(map[kafka.APIKey]*handler, len(a.served))
 	for i := range a.served {
 		a.handlers[a.served[i].key] = &a.served[i]
@@ -138,16 +156,19 @@ func New(o Options) *API {
 	return a
 }
 
+// replicaSessions is how many fetch sessions brokers may have, a few for each.
+const replicaSessions = 256
+
 // Stats returns the API's counters.
 func (a *API) Stats() *Stats { return &a.stats }
 
 // Limits implements server.Handler. A key that is not served costs nothing: its
 // frames are refused.
-func (a *API) Limits(key int16) (frameMax, decodeFactor int) {
-	if a.handlers[kafka.APIKey(key)] == nil {
+func (a *API) Limits(_ *Conn, key kafka.APIKey) (frameMax, decodeFactor int) {
+	if a.handlers[key] == nil {
 		return 0, 1
 	}
-	return wire.Limits(kafka.APIKey(key))
+	return wire.Limits(key)
 }
 
 // Begin implements server.Handler.
@@ -204,8 +225,8 @@ func codeOf(err error) kafka.ErrorCode {
 		return code
 	case errors.As(err, &notLeader):
 		return kafka.ErrNotController
-	case errors.Is(err, context.DeadlineExceeded):
-		return kafka.ErrRequestTimedOut
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, quorum.ErrLeadershipLost):
+		return kafka.ErrRequestTimedOut // nobody knows what became of it
 	case errors.Is(err, context.Canceled), errors.Is(err, quorum.ErrClosed):
 		return kafka.ErrNotController
 	}

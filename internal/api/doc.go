@@ -18,11 +18,14 @@
 //  2. Unknown keys and versions close the connection, except ApiVersions, which
 //     is answered in version 0 (KIP-511).
 //  3. Replica ids of 0 and above and broker-internal keys are refused on a client
-//     connection.
+//     connection. A connection becomes a broker's by proof only (package auth),
+//     and a broker speaks for itself only.
 //
 // File map
 //
 //	api.go            the API type, requests, dispatch
+//	door.go           what a server calls: brokers prove themselves, clients pass
+//	private.go        what brokers ask beside the API of clients
 //	table.go          the table of APIs: key, versions, handler
 //	reply.go          replies: bytes and file ranges
 //	run.go            requests that wait for the controller or a disk
@@ -31,5 +34,7 @@
 //	configs.go        what changes of settings have in common
 //	delegation_tokens.go  keys 38 to 41, refused
 //	session.go        fetch sessions (KIP-227)
+//	fetch_reply.go    replies of Fetch, encoded by hand
+//	hints.go          who leads what somebody asked us for (KIP-951)
 //	NN_name.go        one API each
 package api

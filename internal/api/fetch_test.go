@@ -42,7 +42,7 @@ func TestFetch_HandEncodingIsWhatTheCodecReads(t *testing.T) {
 				for _, o := range list {
 					k := f.key(o.name, [16]byte{o.id}, o.part)
 					b.enterTopic(k)
-					b.partition(f, wantedPartition{key: k}, o.res)
+					b.partition(f, wantedPartition{key: k}, answered{ReadResult: o.res, preferred: kafka.NoBroker, hint: noHint})
 				}
 				reply := b.seal(f)
 				var got wire.FetchResponse

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
 	"holdfast/internal/record"
 )
 
@@ -80,7 +81,7 @@ func TestVersionsAreKafkas(t *testing.T) {
 		for _, f := range p.FinalizedFeatures {
 			finalized[f.Name] = f.MaxVersionLevel
 		}
-		if finalized["metadata.version"] != 25 || finalized["holdfast.version"] != 1 || p.FinalizedFeaturesEpoch < 0 {
+		if finalized["metadata.version"] != 25 || finalized["holdfast.version"] != int16(meta.FeatureLevelMax) || p.FinalizedFeaturesEpoch < 0 {
 			t.Errorf("features %v, epoch %d", finalized, p.FinalizedFeaturesEpoch)
 		}
 	})
@@ -610,7 +611,7 @@ func brokerDifferences() (out []difference) {
 		{"a change over the wire names no file, class, address or secret", `listeners] listener.security.protocol.map] config.providers] cordoned.log.dirs] metric.reporters] principal.builder.class] num.recovery.threads.per.data.dir] remote.log.index.file.cache.total.size.bytes] sasl. ssl.`},
 		{"may be changed while the broker runs", `auto.create.topics.enable] default.replication.factor] delete.topic.enable] num.partitions]`},
 		{"what the recorded broker was told", `advertised.listeners] broker.id] node.id] controller.listener.names] controller.quorum.voters] log.dir] log.dirs] process.roles] offsets.topic.replication.factor] transaction.state.log.min.isr] transaction.state.log.replication.factor]`},
-		{"another default", `share.coordinator.state.topic. log.flush.interval.m max.connections] min.insync.replicas] security.providers]`},
+		{"another default", `broker.heartbeat.interval.ms] broker.session.timeout.ms] leader.imbalance.check.interval.seconds] replica.lag.time.max.ms] share.coordinator.state.topic. log.flush.interval.m max.connections] min.insync.replicas] security.providers]`},
 		{"no Java class is a default", `remote.log.metadata.manager.class.name]`},
 		{"unset rather than empty", `kafka.metrics.reporters] max.connections.per.ip.overrides]`},
 		{"a class by its meaning", `authorizer.class.name] replica.selector.class]`},

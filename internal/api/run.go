@@ -21,9 +21,17 @@ type background struct {
 // backgroundMax bounds a request that names no time of its own.
 const backgroundMax = 60 * time.Second
 
+// commandWait bounds a command whose request names no time: with no quorum there is
+// an answer then, which clients try again, and not silence.
+const commandWait = 10 * time.Second
+
 // later runs work and answers with what it returns. work must end soon after its
 // context does. limit is the longest it may take, at most backgroundMax.
 func (a *API) later(r *Request, limit time.Duration, work func(context.Context) wire.Message) Pending {
+	return later(r, limit, work)
+}
+
+func later(r *Request, limit time.Duration, work func(context.Context) wire.Message) Pending {
 	if limit <= 0 || limit > backgroundMax {
 		limit = backgroundMax
 	}

@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
 	"holdfast/internal/config"
+	"holdfast/internal/controller"
 	"holdfast/internal/datadir"
 	"holdfast/internal/env"
 	"holdfast/internal/kafka"
@@ -13,18 +15,50 @@ import (
 	"holdfast/internal/partition"
 )
 
-// Options are what a broker is made of. All fields are set.
+// Options are what a broker is made of. The first group is set.
 type Options struct {
 	Self   kafka.BrokerID
 	Env    env.Env
 	Dir    *datadir.Dir
 	Config *config.Broker
 	Log    *slog.Logger
-	Faults partition.Faults
+
+	// Controller decides on what this broker asks for: another ISR, a mark on a
+	// replica. Nil: there is nobody to ask.
+	Controller Controller
+	// Epoch is the incarnation that this broker is registered with, below 0 while it
+	// is not. It never waits. Nil with Controller.
+	Epoch func() kafka.BrokerEpoch
+	// Followers fetches for the partitions that follow; nil: nobody does.
+	Followers Followers
+	Faults    partition.Faults
 	// Reconciled, when set, hears of every image that the partitions here have
 	// become. It must not wait.
 	Reconciled func()
 }
+
+// Controller takes commands; *quorum.Quorum is the real one.
+type Controller interface {
+	Submit(ctx context.Context, command controller.Command) (controller.Reply, error)
+}
+
+// Followers keeps partitions that follow up to date; *fetcher.Fetcher is the real
+// one. Its methods never wait.
+type Followers interface {
+	// Follow begins to fetch, or looks again after the partition was told to follow.
+	Follow(p *partition.Partition, leader kafka.BrokerID)
+	// Forget ends it.
+	Forget(p *partition.Partition)
+	// Progressed tells that more of the partition is durable here.
+	Progressed(p *partition.Partition)
+}
+
+// nobody follows nobody.
+type nobody struct{}
+
+func (nobody) Follow(*partition.Partition, kafka.BrokerID) {}
+func (nobody) Forget(*partition.Partition)                 {}
+func (nobody) Progressed(*partition.Partition)             {}
 
 // Broker is the set of partitions hosted here. Look-ups are safe at any time.
 type Broker struct {
@@ -46,12 +80,20 @@ type Broker struct {
 		// deleted are topics that the metadata log has deleted and whose
 		// directories may still be here.
 		deleted map[kafka.TopicID]deletedTopic
+		// dropped are partitions of which the metadata log has taken the replica here
+		// away, with their topics' names.
+		dropped map[kafka.TopicIDPartition]string
+		// candidates: a broker's registration changed, and with it who may be in sync.
+		candidates bool
 		// corrupt are the segments in which the scrub has found rot.
 		corrupt map[corruptSegment]error
+		// damaged are replicas here that have lost records.
+		damaged map[kafka.TopicIDPartition]*damage
 	}
-	scrubbed atomic.Int64 // bytes
-	strays   atomic.Int64 // directories of no known topic
-	kick     chan struct{}
+	proposals proposals
+	scrubbed  atomic.Int64 // bytes
+	strays    atomic.Int64 // directories of no known topic
+	kick      chan struct{}
 }
 
 // table is immutable: a change makes another one.
@@ -66,6 +108,7 @@ type topic struct {
 	name       string
 	id         kafka.TopicID
 	partitions []*partition.Partition
+	hosted     []bool // by index: there is a replica here, open or not
 	// gone: the metadata has deleted the topic. It is found no more, also while
 	// its partitions wait for their end here.
 	gone atomic.Bool
@@ -73,13 +116,20 @@ type topic struct {
 
 // New makes a broker without partitions.
 func New(o Options) *Broker {
+	if o.Followers == nil {
+		o.Followers = nobody{}
+	}
 	b := &Broker{o: o, kick: make(chan struct{}, 1)}
+	b.proposals.kick = make(chan struct{}, 1)
+	b.proposals.mu.pending = make(map[kafka.TopicIDPartition]*proposal)
 	b.settings.Store(o.Config)
 	b.table.Store(&table{byName: map[string]*topic{}, byID: map[kafka.TopicID]*topic{}})
 	b.mu.changed = make(map[kafka.TopicID]struct{})
 	b.mu.failed = make(map[kafka.TopicIDPartition]error)
 	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
+	b.mu.dropped = make(map[kafka.TopicIDPartition]string)
 	b.mu.corrupt = make(map[corruptSegment]error)
+	b.mu.damaged = make(map[kafka.TopicIDPartition]*damage)
 	b.mu.done = kafka.NoOffset
 	return b
 }
@@ -103,6 +153,8 @@ func pick(t *topic, index kafka.PartitionIndex, unknown kafka.ErrorCode) (*parti
 		return nil, unknown
 	case index < 0 || int(index) >= len(t.partitions):
 		return nil, kafka.ErrUnknownTopicOrPartition
+	case t.partitions[index] == nil && !t.hosted[index]:
+		return nil, kafka.ErrNotLeaderOrFollower
 	case t.partitions[index] == nil:
 		// Known to the cluster, and its log does not open here.
 		return nil, kafka.ErrKafkaStorageError

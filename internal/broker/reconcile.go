@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/datadir"
+	"holdfast/internal/isr"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
 	"holdfast/internal/meta"
@@ -38,11 +39,28 @@ func (b *Broker) Changed(delta meta.Delta, image *meta.Image) {
 		b.mu.changed[id] = struct{}{}
 	}
 	b.noteDeletedLocked(delta, image)
+	b.noteDroppedLocked(delta, image)
+	b.mu.candidates = b.mu.candidates || len(delta.Brokers()) > 0
 	b.mu.all = b.mu.all || delta.ConfigsOfBrokers()
 	b.mu.Unlock()
+	b.poke()
+}
+
+// poke has Run reconcile.
+func (b *Broker) poke() {
 	select {
 	case b.kick <- struct{}{}:
 	default:
+	}
+}
+
+// againLocked has topics looked at once more, though the metadata has not moved.
+func (b *Broker) againLocked(ids []kafka.TopicIDPartition) {
+	for _, id := range ids {
+		b.mu.changed[id.TopicID] = struct{}{}
+	}
+	if b.mu.next == nil {
+		b.mu.next = b.mu.last
 	}
 }
 
@@ -82,15 +100,19 @@ func (b *Broker) AwaitApplied(ctx context.Context, offset kafka.Offset) error {
 func (b *Broker) reconcile(ctx context.Context) {
 	b.mu.Lock()
 	image, changed, all, deleted := b.mu.next, b.mu.changed, b.mu.all, b.mu.deleted
+	dropped, candidates := b.mu.dropped, b.mu.candidates
 	if image == nil {
 		b.mu.Unlock()
 		return
 	}
-	b.mu.next, b.mu.changed, b.mu.all = nil, make(map[kafka.TopicID]struct{}), false
+	first := b.mu.last == nil
+	b.mu.next, b.mu.changed, b.mu.all, b.mu.candidates = nil, make(map[kafka.TopicID]struct{}), false, false
 	b.mu.deleted = make(map[kafka.TopicID]deletedTopic)
+	b.mu.dropped = make(map[kafka.TopicIDPartition]string)
 	b.mu.Unlock()
+	b.repairAll(ctx, image, changed)
 	old := b.table.Load()
-	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
+	next := old.clone()
 	if all {
 		b.resettle(image)
 		for id := range old.byID {
@@ -104,7 +126,15 @@ func (b *Broker) reconcile(ctx context.Context) {
 	removed := b.removeTopics(next, image, ids)
 	b.table.Store(next) // deleted topics are gone before their logs are
 	b.deleteAll(ctx, removed, deleted)
+	b.dropAll(ctx, next.clone(), image, dropped)
 	b.openTopics(ctx, image, ids)
+	if candidates {
+		b.refreshCandidates(image, changed)
+	}
+	if first {
+		// Before this broker counts as caught up: who elects must know what is missing.
+		b.reportDamage(ctx)
+	}
 	b.finishReconcile(image)
 }
 
@@ -135,12 +165,21 @@ func (b *Broker) removeTopics(next *table, image *meta.Image, ids []kafka.TopicI
 	return removed
 }
 
+func (b *Broker) forgetFailure(id kafka.TopicIDPartition) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.mu.failed, id)
+	delete(b.mu.damaged, id)
+}
+
 // forgetFailures drops what was noted about the logs of a deleted topic.
 func (b *Broker) forgetFailures(t *topic) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range t.partitions {
-		delete(b.mu.failed, kafka.TopicIDPartition{TopicID: t.id, Partition: kafka.PartitionIndex(i)})
+		id := kafka.TopicIDPartition{TopicID: t.id, Partition: kafka.PartitionIndex(i)}
+		delete(b.mu.failed, id)
+		delete(b.mu.damaged, id)
 	}
 }
 
@@ -158,7 +197,7 @@ func (b *Broker) retryOpens(ctx context.Context) {
 			b.mu.next = b.mu.last
 		}
 	}
-	if len(b.mu.deleted) > 0 && b.mu.next == nil && b.o.Dir.Err() == nil {
+	if len(b.mu.deleted)+len(b.mu.dropped) > 0 && b.mu.next == nil && b.o.Dir.Err() == nil {
 		b.mu.next = b.mu.last // what could not be deleted the last time
 	}
 	b.mu.Unlock()
@@ -167,6 +206,7 @@ func (b *Broker) retryOpens(ctx context.Context) {
 
 // opening is a topic whose partitions here are being opened.
 type opening struct {
+	image    *meta.Image
 	topic    *meta.Topic
 	settings config.Topic
 	entry    *topic
@@ -205,9 +245,13 @@ func (b *Broker) beginTopic(image *meta.Image, t *meta.Topic) *opening {
 		b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
 		settings, _ = config.ResolveTopic(b.Settings(), nil)
 	}
-	o := &opening{topic: t, settings: settings, entry: &topic{name: t.Name, id: t.ID, partitions: make([]*partition.Partition, len(t.Partitions))}}
+	o := &opening{image: image, topic: t, settings: settings, entry: &topic{name: t.Name, id: t.ID,
+		partitions: make([]*partition.Partition, len(t.Partitions)), hosted: make([]bool, len(t.Partitions))}}
 	if old := b.table.Load().byID[t.ID]; old != nil {
 		copy(o.entry.partitions, old.partitions)
+	}
+	for i := range t.Partitions {
+		o.entry.hosted[i] = t.Partitions[i].HasReplica(b.o.Self)
 	}
 	return o
 }
@@ -225,7 +269,7 @@ func (b *Broker) createAll(openings []*opening) {
 	for _, o := range openings {
 		c := logConfig(&o.settings)
 		for i := range o.topic.Partitions {
-			if o.entry.partitions[i] == nil && slices.Contains(o.topic.Partitions[i].Replicas, b.o.Self) {
+			if o.entry.partitions[i] == nil && o.entry.hosted[i] {
 				list = append(list, datadir.NewLog{Topic: o.topic.Name, ID: o.id(i), Config: c})
 			}
 		}
@@ -246,11 +290,11 @@ func (b *Broker) openTopic(group *errgroup.Group, o *opening) {
 	partitions := o.entry.partitions
 	for i := range o.topic.Partitions {
 		state := o.topic.Partitions[i]
-		if !slices.Contains(state.Replicas, b.o.Self) {
+		if !o.entry.hosted[i] {
 			continue
 		}
 		if p := partitions[i]; p != nil {
-			b.adopt(p, state, &o.settings)
+			b.adopt(p, state, o)
 		} else if l := o.created[o.id(i)]; l != nil {
 			partitions[i] = b.host(o, state, l)
 		} else {
@@ -259,15 +303,13 @@ func (b *Broker) openTopic(group *errgroup.Group, o *opening) {
 	}
 }
 
-// open opens one log and leads it. It returns nil when the log does not open;
+// open opens one log and makes it what the metadata says. It returns nil when the log does not open;
 // the reason is kept and shown.
 func (b *Broker) open(o *opening, state meta.Partition) *partition.Partition {
 	t, id := o.topic, kafka.TopicIDPartition{TopicID: o.topic.ID, Partition: state.Index}
 	l, report, err := b.o.Dir.OpenLog(t.Name, id, logConfig(&o.settings))
 	if err != nil {
-		b.mu.Lock()
-		b.mu.failed[id] = err
-		b.mu.Unlock()
+		b.noteFailed(id, state, err)
 		b.o.Log.Error("partition is offline: its log does not open", "topic", t.Name, "partition", state.Index, "error", err)
 		return nil
 	}
@@ -286,25 +328,82 @@ func (b *Broker) host(o *opening, state meta.Partition, l *log.Log) *partition.P
 	delete(b.mu.failed, id)
 	b.mu.Unlock()
 	p := partition.New(partition.Options{Topic: o.topic.Name, ID: id, Self: b.o.Self, Log: l, Storage: b.o.Dir,
-		Clock: b.o.Env.Clock, Config: &o.settings, Faults: b.o.Faults})
-	b.adopt(p, state, &o.settings)
+		Clock: b.o.Env.Clock, Config: &o.settings, HighWatermark: b.o.Dir.HighWatermark(l.Key()), LagMax: b.Settings().ReplicaLagMax,
+		ISR: b.propose, Progressed: b.o.Followers.Progressed, Faults: b.o.Faults})
+	b.noteLost(p, state)
+	b.adopt(p, state, o)
 	return p
 }
 
 // adopt makes an open partition what the metadata says.
-func (b *Broker) adopt(p *partition.Partition, state meta.Partition, settings *config.Topic) {
-	p.Log().SetConfig(logConfig(settings))
-	p.SetConfig(settings)
-	if state.Leader == b.o.Self {
-		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, Replicas: state.Replicas, ISR: state.ISR, MinISR: state.MinISR})
-	} else {
+func (b *Broker) adopt(p *partition.Partition, state meta.Partition, o *opening) {
+	p.Log().SetConfig(logConfig(&o.settings))
+	p.SetConfig(&o.settings)
+	b.assume(p, state, o.image)
+}
+
+// assume gives a partition the role that the metadata says.
+func (b *Broker) assume(p *partition.Partition, state meta.Partition, image *meta.Image) {
+	b.proposals.settle(p.ID(), state)
+	switch leader := state.Leader; {
+	case leader == kafka.NoBroker, leader == b.o.Self && b.mayNotLead(p.ID(), state):
+		b.o.Followers.Forget(p)
 		p.Resign()
+	case leader == b.o.Self:
+		b.o.Followers.Forget(p)
+		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, PartitionEpoch: state.PartitionEpoch, Replicas: state.Replicas,
+			ISR: state.ISR, Candidates: candidates(image, state.Replicas), MinISR: state.MinISR})
+	default:
+		p.Follow(partition.Following{Epoch: state.LeaderEpoch, Leader: leader, PartitionEpoch: state.PartitionEpoch})
+		b.o.Followers.Follow(p, leader)
+	}
+}
+
+// candidates are the replicas that may be in the ISR.
+func candidates(image *meta.Image, replicas []kafka.BrokerID) []isr.Candidate {
+	list := make([]isr.Candidate, 0, len(replicas))
+	for _, id := range replicas {
+		if r := image.Broker(id); r.IsLive() {
+			list = append(list, isr.Candidate{ID: id, Epoch: r.Epoch})
+		}
+	}
+	return list
+}
+
+// refreshCandidates tells the partitions that are led here who may be in sync now.
+// Those of changed topics know.
+func (b *Broker) refreshCandidates(image *meta.Image, changed map[kafka.TopicID]struct{}) {
+	for id, t := range b.table.Load().byID {
+		meant := image.TopicByID(id)
+		if _, knows := changed[id]; knows || meant == nil {
+			continue
+		}
+		for i, p := range t.partitions {
+			if p != nil && i < len(meant.Partitions) && meant.Partitions[i].Leader == b.o.Self {
+				b.assume(p, meant.Partitions[i], image)
+			}
+		}
+	}
+}
+
+func (t *table) clone() *table {
+	return &table{byName: maps.Clone(t.byName), byID: maps.Clone(t.byID)}
+}
+
+// set puts p, or nil, in the place of a topic's partition. The table is not
+// published yet.
+func (t *table) set(of *topic, index kafka.PartitionIndex, p *partition.Partition) {
+	n := &topic{name: of.name, id: of.id, partitions: slices.Clone(of.partitions), hosted: slices.Clone(of.hosted)}
+	n.gone.Store(of.gone.Load())
+	n.partitions[index], n.hosted[index] = p, p != nil
+	t.byID[n.id] = n
+	if t.byName[n.name] == of {
+		t.byName[n.name] = n
 	}
 }
 
 func (b *Broker) publish(made []*topic) {
-	old := b.table.Load()
-	next := &table{byName: maps.Clone(old.byName), byID: maps.Clone(old.byID)}
+	next := b.table.Load().clone()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, t := range made {

@@ -17,9 +17,13 @@ const retryEvery = time.Second
 
 // Run reconciles metadata and looks after the logs until ctx ends.
 func (b *Broker) Run(ctx context.Context) {
-	var scrubbing sync.WaitGroup
-	defer scrubbing.Wait()
-	scrubbing.Go(func() { b.runScrub(ctx) })
+	var group sync.WaitGroup
+	defer group.Wait()
+	group.Go(func() { b.runScrub(ctx) })
+	group.Go(func() { b.runTicks(ctx) })
+	if b.o.Controller != nil {
+		group.Go(func() { b.runProposals(ctx) })
+	}
 	every := b.Settings().RetentionCheckInterval
 	t := b.o.Env.Clock.NewTimer(min(upkeepFirst, every))
 	defer t.Stop()
@@ -54,6 +58,41 @@ func (b *Broker) runScrub(ctx context.Context) {
 			s.tick(ctx)
 			t.Reset(scrubEvery)
 		}
+	}
+}
+
+// runTicks is the goroutine that has leaders look for replicas that lag.
+func (b *Broker) runTicks(ctx context.Context) {
+	for b.pause(ctx, b.tickEvery()) {
+		b.tick()
+	}
+}
+
+// runProposals is the goroutine that speaks with the controller for the partitions
+// here: one command at a time, with all that has come meanwhile.
+func (b *Broker) runProposals(ctx context.Context) {
+	for ctx.Err() == nil {
+		damage := b.tellDamage(ctx)
+		if b.sendProposals(ctx) || damage {
+			b.pause(ctx, proposalPause)
+			continue
+		}
+		select {
+		case <-b.proposals.kick:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pause waits. It is false when ctx has ended.
+func (b *Broker) pause(ctx context.Context, d time.Duration) bool {
+	t := b.o.Env.Clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

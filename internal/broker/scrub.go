@@ -104,6 +104,7 @@ func (b *Broker) noteCorrupt(p *partition.Partition, rot *log.CorruptionError) {
 	b.mu.corrupt[key] = rot
 	b.mu.Unlock()
 	if !known {
+		b.noteRot(p, rot)
 		b.o.Log.Error("a closed segment is corrupt: it is not served any more, and not changed. Records in it are lost here unless a copy exists",
 			"topic", p.Topic(), "partition", p.ID().Partition, "file", rot.File, "position", rot.Position, "error", rot)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"holdfast/internal/kafka"
 )
@@ -22,5 +23,18 @@ func (b *Broker) upkeep(ctx context.Context) {
 			b.o.Log.Info("retention deleted a segment", "topic", p.Topic(), "partition", p.ID().Partition, "base", d.Base, "end", d.End, "bytes", d.Size, "reason", d.Reason.String())
 		}
 		p.ExpireProducers(now, b.Settings().ProducerIDExpiration)
+	}
+}
+
+// tickEvery is how often the leaders look for replicas that lag.
+func (b *Broker) tickEvery() time.Duration {
+	return max(b.Settings().ReplicaLagMax/8, time.Millisecond)
+}
+
+// tick lets time pass for the partitions that are led here.
+func (b *Broker) tick() {
+	now := b.o.Env.Clock.Now()
+	for _, p := range b.Partitions() {
+		p.Tick(now)
 	}
 }

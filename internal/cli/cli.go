@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Program is what the command line is made of.
@@ -77,8 +78,9 @@ type app struct {
 	Program
 	format  string // -O
 	brokers []string
-	profile string   // --profile
-	options []string // -X
+	profile string      // --profile
+	options []string    // -X
+	client  *kgo.Client // of the command that asks; nil before
 }
 
 // ranError marks an error of a command that has begun, as against one of its

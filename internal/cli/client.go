@@ -251,6 +251,7 @@ func (a *app) admin(ctx context.Context) (*kadm.Client, clientConfig, error) {
 		cl.Close()
 		return nil, c, explain(c.brokers, err)
 	}
+	a.client = cl
 	return kadm.NewClient(cl), c, nil
 }
 

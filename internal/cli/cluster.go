@@ -14,7 +14,7 @@ func (a *app) clusterCommand() *cobra.Command {
 		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.ask(cmd, a.clusterInfo) })}
 	a.outputFlag(info)
 	a.clientFlags(info)
-	return parent("cluster", "Ask about the cluster", nil, info)
+	return parent("cluster", "Ask about the cluster", nil, info, a.clusterHealthCommand())
 }
 
 type clusterInfo struct {

@@ -36,6 +36,7 @@
 //	topic.go           topic create, list; results
 //	topic_describe.go  topic describe
 //	topic_traffic.go   topic describe: size, rate, weak acks
+//	topic_replicas.go  topic describe: what each replica holds, what writes wait for
 //	topic_change.go    topic alter, delete, trim
 //	produce.go         produce: flags, client options, connecting
 //	produce_run.go     produce: reading, sending, waiting, counting
@@ -52,11 +53,17 @@
 //	group_seek.go      group seek
 //	api.go             api
 //	cluster.go         cluster info
+//	cluster_health.go  cluster health
+//	admin_doors.go     what the brokers' admin listeners tell
+//	watch.go           --watch
 //	config.go          config check, config keys
 //	log.go             log check; where the segments are
 //	log_dump.go        log dump
 //	lock.go            who has a data directory
 //	server.go          server, dev
+//	dev_cluster.go     dev --brokers: several brokers in one terminal
+//	dev_child_*.go     what binds their processes to dev
+//	faults_*.go        links between brokers that rigs can cut, in no build that ships
 //	start.go           how a broker is started
 //	version.go         version
 package cli

@@ -221,7 +221,7 @@ func TestTopicDescribe_SizeRateAndWeakAcks(t *testing.T) {
 	defer end(t, cmd)
 	hf(t, "", "topic", "create", "t", "-p", "2", "-b", addr).want(t, 0)
 	hf(t, "a\nb\n", "produce", "t", "-p", "1", "--acks", "1", "-b", addr).want(t, 0)
-	hf(t, "", "topic", "describe", "t", "-b", addr).want(t, 0, "Size:", " B", "--admin HOST:PORT")
+	hf(t, "", "topic", "describe", "t", "-b", addr).want(t, 0, "Size:", " B", "1 batch(es) with acks=1, 0 with acks=0") // admin.listen says where
 	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", admin, "--rate", "50ms").want(t, 0, "1 batch(es) with acks=1, 0 with acks=0", `1 with acks=1 from client id "holdfast`, "0.0 record(s)/s")
 	hf(t, "", "topic", "describe", "t", "-b", addr, "--admin", "127.0.0.1:1").want(t, 0, "not known: 127.0.0.1:1: connection refused; is that the broker's admin listener")
 	for _, as := range []string{"http://" + admin, "http://" + admin + "/", "http://" + admin + "/metrics"} {

@@ -24,12 +24,15 @@ type serverOptions struct {
 	listeners   string
 	advertised  string
 	adminListen string
+	bootstrap   string
 	file        string
 	nodeID      int
 	set         []string
 	logFormat   string
 	verbose     bool
+	quiet       bool
 	dev         bool
+	brokers     int // of dev
 }
 
 func (o *serverOptions) flags(cmd *cobra.Command) {
@@ -40,6 +43,10 @@ func (o *serverOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.adminListen, "admin-listen", "", "HOST:PORT of metrics and health; none switches them off")
 	f.StringVar(&o.file, "config", "", "configuration in the format of Kafka's server.properties")
 	f.IntVar(&o.nodeID, "node-id", -1, "id of this broker (node.id)")
+	if !o.dev {
+		f.StringVar(&o.bootstrap, "bootstrap", "", "HOST:PORT of every broker of the cluster, this one too, separated by commas; the same for each of them")
+		f.BoolVar(&o.quiet, "quiet", false, "log warnings and errors only")
+	}
 	f.StringArrayVar(&o.set, "set", nil, "any broker setting KEY=VALUE; may be repeated")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
@@ -66,25 +73,40 @@ log.segment.bytes), which outranks the file. Identity on disk outranks them all.
 func (a *app) serverCommand() *cobra.Command {
 	var o serverOptions
 	cmd := &cobra.Command{Use: "server", Short: "Run a broker, for scripts and services", Long: serverLong, Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
-		Example: "  holdfast server --data-dir /var/lib/holdfast --listeners PLAINTEXT://0.0.0.0:9092\n  holdfast server --config server.properties --set log.retention.hours=24",
-		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
+		Example: "  holdfast server --data-dir /var/lib/holdfast --listeners PLAINTEXT://0.0.0.0:9092\n  holdfast server --config server.properties --set log.retention.hours=24\n" +
+			"  holdfast server --node-id 1 --data-dir d1 --listeners PLAINTEXT://127.0.0.1:9092 --admin-listen 127.0.0.1:9644 --bootstrap 127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094",
+		RunE: run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
 	o.flags(cmd)
 	return cmd
 }
 
-const devLong = `Run a durable broker for one person, with nothing to configure.
+const devLong = `Run a durable broker for one person, with nothing to configure; or several, each a
+process of its own that can be killed and brought back (--brokers 3).
 
 Data stays in $XDG_DATA_HOME/holdfast/dev, or ~/.local/share/holdfast/dev: the
-next start finds it again. Nothing is weaker than on a server: every
-acknowledged record is on stable storage. One thing is easier: a topic comes into
-being when a client asks for it (--set auto.create.topics.enable=false).`
+next start finds it again; the second broker's is dev-2, and so on, and its ports
+are the next ones. Nothing is weaker than on a server: every acknowledged record
+is on stable storage. One thing is easier: a topic comes into being when a client
+asks for it (--set auto.create.topics.enable=false).
+
+With -O json, dev says what happens to its brokers in one JSON object a line.`
 
 func (a *app) devCommand() *cobra.Command {
 	o := serverOptions{dev: true}
 	cmd := &cobra.Command{Use: "dev", Short: "Run a durable broker on this machine, nothing to configure", Long: devLong, Args: words(0, 0), ValidArgsFunction: cobra.NoFileCompletions,
-		Example: "  holdfast dev\n  holdfast dev --listeners PLAINTEXT://127.0.0.1:19092",
-		RunE:    run(func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), o) })}
+		Example: "  holdfast dev\n  holdfast dev --brokers 3\n  holdfast dev --listeners PLAINTEXT://127.0.0.1:19092",
+		RunE: run(func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case o.brokers < 1:
+				return usagef("--brokers %d: want at least one", o.brokers)
+			case o.brokers > 1:
+				return a.serveCluster(cmd.Context(), o)
+			}
+			return a.serve(cmd.Context(), o)
+		})}
 	o.flags(cmd)
+	cmd.Flags().IntVar(&o.brokers, "brokers", 1, "how many brokers to run on this machine")
+	a.outputFlag(cmd)
 	return cmd
 }
 
@@ -118,7 +140,8 @@ func (a *app) brokerConfig(o serverOptions) (*config.Broker, []config.Warning, e
 		s.Flags = append(s.Flags, config.Setting{Key: "node.id", Value: fmt.Sprint(o.nodeID), Origin: "--node-id"})
 	}
 	for _, f := range []config.Setting{{Key: "log.dirs", Value: o.dataDir, Origin: "--data-dir"}, {Key: "listeners", Value: o.listeners, Origin: "--listeners"},
-		{Key: "advertised.listeners", Value: o.advertised, Origin: "--advertised-listeners"}, {Key: "admin.listen", Value: o.adminListen, Origin: "--admin-listen"}} {
+		{Key: "advertised.listeners", Value: o.advertised, Origin: "--advertised-listeners"}, {Key: "admin.listen", Value: o.adminListen, Origin: "--admin-listen"},
+		{Key: "bootstrap", Value: o.bootstrap, Origin: "--bootstrap"}} {
 		if f.Value != "" {
 			s.Flags = append(s.Flags, f)
 		}
@@ -155,8 +178,12 @@ func (a *app) serve(ctx context.Context, o serverOptions) error {
 		return err
 	}
 	begun := a.Streams.Clock.Now()
-	running, err := a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version()})
-	if err != nil {
+	running, signal, err := a.start(ctx, b, logger)
+	switch {
+	case err != nil && signal != nil:
+		logger.Info("stopped before it was ready", "signal", fmt.Sprint(signal))
+		return nil
+	case err != nil:
 		return explainStart(b, err)
 	}
 	if config.Temporary(b.DataDir) {
@@ -167,19 +194,55 @@ func (a *app) serve(ctx context.Context, o serverOptions) error {
 	} else {
 		logger.Info("ready", "listeners", strings.Join(running.Listeners(), ","), "admin", running.Admin(), "dir", b.DataDir)
 	}
-	return a.untilStopped(ctx, b, running, logger)
+	if signal == nil {
+		select {
+		case <-running.Done():
+			return fmt.Errorf("the broker stopped by itself: %w", running.Err())
+		case signal = <-a.Streams.Interrupts:
+		case <-ctx.Done():
+		}
+	}
+	if signal != nil {
+		logger.Info("stopping", "signal", fmt.Sprint(signal))
+	}
+	return a.stopBroker(ctx, b, running, logger)
 }
 
-// untilStopped waits for a signal or the broker's own end. A second signal does
-// not wait for the clean stop.
-func (a *app) untilStopped(ctx context.Context, b *config.Broker, running Running, logger *slog.Logger) error {
-	select {
-	case <-running.Done():
-		return fmt.Errorf("the broker stopped by itself: %w", running.Err())
-	case s := <-a.Streams.Interrupts:
-		logger.Info("stopping", "signal", fmt.Sprint(s))
-	case <-ctx.Done():
+// start starts the broker. One that waits for the others of its cluster can wait
+// for long: a signal ends the wait and is returned.
+func (a *app) start(ctx context.Context, b *config.Broker, logger *slog.Logger) (running Running, signal os.Signal, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done, heard := make(chan struct{}), make(chan os.Signal, 1)
+	go func() {
+		defer close(heard)
+		select {
+		case s := <-a.Streams.Interrupts:
+			heard <- s
+			cancel()
+		case <-done:
+		}
+	}()
+	running, err = a.StartBroker(ctx, BrokerOptions{Config: b, Log: logger, Version: a.version(), UserSecret: a.userSecret()})
+	close(done)
+	signal = <-heard
+	if err != nil {
+		cancel()
+	} // else the broker has its context until the process ends
+	return running, signal, err
+}
+
+// userSecret is the file by which the brokers of one user on one machine know each
+// other; empty where the user has no place for it.
+func (a *app) userSecret() string {
+	dir, err := a.userDataDir()
+	if err != nil {
+		return ""
 	}
+	return filepath.Join(filepath.Dir(dir), "broker.secret")
+}
+
+// stopBroker ends the broker cleanly. A second signal does not wait for that.
+func (a *app) stopBroker(ctx context.Context, b *config.Broker, running Running, logger *slog.Logger) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ControlledStopLimit+30*time.Second)
 	defer cancel()
 	stopped := make(chan error, 1)
@@ -240,7 +303,7 @@ func (a *app) userDataDir() (string, error) {
 
 func (a *app) logger(o serverOptions) (*slog.Logger, error) {
 	level := slog.LevelInfo
-	if o.dev {
+	if o.dev || o.quiet {
 		level = slog.LevelWarn
 	}
 	if o.verbose {

@@ -16,6 +16,9 @@ type BrokerOptions struct {
 	Log    *slog.Logger
 	// Version is what the broker says it is.
 	Version string
+	// UserSecret is where the secret of this user's brokers is, or will be; empty:
+	// the user has no place for it.
+	UserSecret string
 }
 
 // Running is a broker that serves.
@@ -37,7 +40,7 @@ type StartBroker func(ctx context.Context, o BrokerOptions) (Running, error)
 
 // startNode is the StartBroker of the program.
 func startNode(ctx context.Context, o BrokerOptions) (Running, error) {
-	n, err := node.Start(ctx, node.Options{Env: env.NewReal(), Config: o.Config, DataDir: o.Config.DataDir, Version: o.Version, Log: o.Log, Faults: os.Getenv("HOLDFAST_FAULT")})
+	n, err := node.Start(ctx, node.Options{Env: plantedEnv(env.NewReal()), Config: o.Config, DataDir: o.Config.DataDir, Version: o.Version, Log: o.Log, UserSecret: userSecret(), Faults: os.Getenv("HOLDFAST_FAULT")})
 	if err != nil {
 		return nil, err
 	}

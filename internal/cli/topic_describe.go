@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,15 +29,20 @@ type describedTopic struct {
 }
 
 type describedPartition struct {
-	Partition   int32   `json:"partition"`
-	Leader      int32   `json:"leader"`
-	LeaderEpoch int32   `json:"leader_epoch"`
-	Replicas    []int32 `json:"replicas"`
-	ISR         []int32 `json:"isr"`
-	Start       int64   `json:"start_offset"`    // -1: unknown
-	End         int64   `json:"end_offset"`      // exclusive; -1: unknown
-	Bytes       *int64  `json:"bytes,omitempty"` // on disk; nil: unknown
-	Error       string  `json:"error,omitempty"`
+	Partition   int32              `json:"partition"`
+	Leader      int32              `json:"leader"`
+	LeaderEpoch int32              `json:"leader_epoch"`
+	Replicas    []int32            `json:"replicas"`
+	ISR         []int32            `json:"isr"`
+	ELR         []int32            `json:"elr,omitempty"` // may be elected besides those in sync (KIP-966)
+	MinISR      int                `json:"min_insync_replicas,omitempty"`
+	Start       int64              `json:"start_offset"`    // -1: unknown
+	End         int64              `json:"end_offset"`      // exclusive; -1: unknown
+	Bytes       *int64             `json:"bytes,omitempty"` // on disk; nil: unknown
+	States      []describedReplica `json:"replica_states,omitempty"`
+	Waiting     int                `json:"waiting_writes,omitempty"`
+	Waits       string             `json:"waits,omitempty"` // what a write waits for, or why it is refused
+	Error       string             `json:"error,omitempty"`
 }
 
 type describedConfig struct {
@@ -49,27 +55,37 @@ type topicDescribe struct {
 	all   bool
 	over  time.Duration
 	admin string
+	watch bool
 }
 
 func (a *app) topicDescribeCommand() *cobra.Command {
 	var o topicDescribe
 	cmd := &cobra.Command{Use: "describe NAME...", Aliases: []string{"desc", "info"}, Short: "Show partitions, offsets and settings of topics",
 		Args: words(1, noMost), ValidArgsFunction: a.completeTopics,
-		Long:    "Show partitions, offsets and settings of topics: acks.policy, durability and\nmin.insync.replicas always, others where they differ from the default.",
+		Long:    topicDescribeLong,
 		Example: "  holdfast topic describe orders\n  holdfast topic describe orders --rate 2s --admin 127.0.0.1:9644\n  holdfast topic describe orders --all-configs -O yaml",
 		RunE: run(func(cmd *cobra.Command, args []string) error {
 			if o.over < 0 {
 				return usagef("--rate %s: want a time to look on, such as 2s", o.over)
+			}
+			if o.watch {
+				return a.watch(cmd, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, o) })
 			}
 			return a.askFor(cmd, o.over, func(ctx context.Context, adm *kadm.Client) error { return a.describeTopics(ctx, adm, args, o) })
 		})}
 	cmd.Flags().BoolVarP(&o.all, "all-configs", "a", false, "every setting, defaults too")
 	cmd.Flags().DurationVar(&o.over, "rate", 0, "measure the write rate over this long, for example 2s; 0 does not")
 	cmd.Flags().StringVar(&o.admin, "admin", "", "HOST:PORT of the broker's admin listener, which counts requests with weak acks (HOLDFAST_ADMIN)")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "show it anew each second, until Ctrl-C")
 	a.outputFlag(cmd)
 	a.clientFlags(cmd)
 	return cmd
 }
+
+const topicDescribeLong = `Show partitions, offsets and settings of topics: acks.policy, durability and
+min.insync.replicas always, others where they differ from the default. Of topics
+with several replicas also what each broker holds durably, and what a write that
+waits, or is refused, waits for.`
 
 func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []string, o topicDescribe) error {
 	details, err := adm.ListTopicsWithInternal(ctx, names...)
@@ -81,11 +97,11 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 			return fmt.Errorf("describe topic %s: %w", name, err)
 		}
 	}
-	starts, err := adm.ListStartOffsets(ctx, names...)
+	brokers, err := adm.ListBrokers(ctx)
 	if err != nil {
 		return err
 	}
-	ends, err := adm.ListEndOffsets(ctx, names...)
+	starts, ends, err := offsets(ctx, adm, names)
 	if err != nil {
 		return err
 	}
@@ -101,13 +117,23 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 		list = append(list, t)
 	}
 	sizes(ctx, adm, list)
+	open := a.describeReplicas(ctx, adm, brokers, list)
 	if o.admin == "" {
 		o.admin = a.Streams.env("HOLDFAST_ADMIN")
 	}
 	if _, p, err := a.chosenProfile(); err == nil && o.admin == "" {
 		o.admin = p.Admin
 	}
-	a.weakAcks(ctx, o.admin, list)
+	var admins []string
+	if o.admin != "" {
+		admins = []string{o.admin}
+	}
+	for _, d := range open {
+		if d.address != "" && o.admin == "" {
+			admins = append(admins, d.address)
+		}
+	}
+	a.weakAcks(ctx, admins, list)
 	if err := a.rates(ctx, adm, list, o.over); err != nil {
 		return err
 	}
@@ -125,6 +151,25 @@ func (a *app) describeTopics(ctx context.Context, adm *kadm.Client, names []stri
 		}
 		return nil
 	}})
+}
+
+// offsetsMax is how long describe waits for leaders: one that is gone must not keep
+// the rest from being shown.
+const offsetsMax = 3 * time.Second
+
+// offsets asks for the first and the last offset of every partition. Those of a
+// partition whose leader does not answer stay unknown, unless none answers.
+func offsets(ctx context.Context, adm *kadm.Client, names []string) (starts, ends kadm.ListedOffsets, err error) {
+	short, cancel := context.WithTimeout(ctx, offsetsMax)
+	defer cancel()
+	var some *kadm.ShardErrors
+	if starts, err = adm.ListStartOffsets(short, names...); err != nil && !errors.As(err, &some) && short.Err() == nil {
+		return nil, nil, err
+	}
+	if ends, err = adm.ListEndOffsets(short, names...); err != nil && !errors.As(err, &some) && short.Err() == nil {
+		return nil, nil, err
+	}
+	return starts, ends, ctx.Err()
 }
 
 func describeTopic(d kadm.TopicDetail, starts, ends kadm.ListedOffsets) describedTopic {
@@ -184,19 +229,25 @@ func (a *app) printTopic(t describedTopic) error {
 	fmt.Fprint(out, t.lines())
 	fmt.Fprintf(out, "Acknowledgements:    acks.policy=%s  %s\n", t.AcksPolicy, acksMeaning(t.AcksPolicy))
 	fmt.Fprintf(out, "Durability:          durability=%s  %s\n\n", t.Durability, durabilityMeaning(t.Durability))
+	if warning := t.warnPromise(); warning != "" {
+		fmt.Fprintf(out, "%s\n\n", warning)
+	}
 	var grid [][]any
 	for _, p := range t.Partitions {
 		size := "?"
 		if p.Bytes != nil {
 			size = bytesText(*p.Bytes)
 		}
-		row := []any{p.Partition, p.Leader, p.LeaderEpoch, ids(p.Replicas), ids(p.ISR), offset(p.Start), offset(p.End), size}
+		row := []any{p.Partition, leaderText(p.Leader), p.LeaderEpoch, ids(p.Replicas), isrText(p), offset(p.Start), offset(p.End), size}
 		if p.Error != "" {
 			row = append(row, p.Error)
 		}
 		grid = append(grid, row)
 	}
 	if err := a.grid([]any{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "SIZE"}, grid); err != nil {
+		return err
+	}
+	if err := a.printReplicas(t); err != nil {
 		return err
 	}
 	fmt.Fprintln(out)
@@ -209,6 +260,22 @@ func (a *app) printTopic(t describedTopic) error {
 		grid = append(grid, []any{c.Key, value, c.Source})
 	}
 	return a.grid([]any{"SETTING", "VALUE", "SOURCE"}, grid)
+}
+
+func leaderText(id int32) string {
+	if id < 0 {
+		return "none"
+	}
+	return fmt.Sprint(id)
+}
+
+// isrText is the in-sync set, and whoever else could be elected.
+func isrText(p describedPartition) string {
+	text := ids(p.ISR)
+	if len(p.ELR) > 0 {
+		text += " (or " + ids(p.ELR) + ")"
+	}
+	return text
 }
 
 func acksMeaning(policy string) string {

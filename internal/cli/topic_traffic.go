@@ -51,8 +51,11 @@ func sizes(ctx context.Context, adm *kadm.Client, list []describedTopic) {
 			set.Add(t.Topic, p.Partition)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, doorAnswerMax)
+	defer cancel()
 	dirs, err := adm.DescribeAllLogDirs(ctx, set)
-	if err != nil {
+	var some *kadm.ShardErrors
+	if err != nil && !errors.As(err, &some) {
 		return
 	}
 	for i := range list {
@@ -63,9 +66,10 @@ func sizes(ctx context.Context, adm *kadm.Client, list []describedTopic) {
 			for n, p := range d.Topics[t.Topic] {
 				total, found = total+p.Size, true
 				for j := range t.Partitions {
-					if t.Partitions[j].Partition == n {
+					q := &t.Partitions[j]
+					if q.Partition == n && (q.Bytes == nil || d.Broker == q.Leader) {
 						size := p.Size
-						t.Partitions[j].Bytes = &size
+						q.Bytes = &size
 					}
 				}
 			}
@@ -115,21 +119,26 @@ func (a *app) rates(ctx context.Context, adm *kadm.Client, list []describedTopic
 	return nil
 }
 
-// weakAcks asks a broker's metrics who writes with less than acks=all.
-func (a *app) weakAcks(ctx context.Context, admin string, list []describedTopic) {
-	if admin == "" {
+// weakAcks asks brokers' metrics who writes with less than acks=all: each counts
+// what came to it.
+func (a *app) weakAcks(ctx context.Context, admins []string, list []describedTopic) {
+	if len(admins) == 0 {
 		for i := range list {
 			list[i].WeakWhy = "--admin HOST:PORT names the broker's admin listener, which counts them (holdfast_partition_weak_acks_total)"
 		}
 		return
 	}
-	counts, err := scrapeWeakAcks(ctx, admin)
-	for i := range list {
-		switch {
-		case err != nil:
-			list[i].WeakWhy = err.Error()
-		default:
+	for _, admin := range admins {
+		counts, err := scrapeWeakAcks(ctx, admin)
+		for i := range list {
+			if err != nil {
+				list[i].WeakWhy = err.Error()
+				continue
+			}
 			w := counts[list[i].Topic]
+			if sum := list[i].Weak; sum != nil {
+				w.Zero, w.One, w.Clients = w.Zero+sum.Zero, w.One+sum.One, append(w.Clients, sum.Clients...)
+			}
 			list[i].Weak = &w
 		}
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type Broker struct {
 	TopicDefaults
 	Upkeep
 	Groups
+	Cluster
 
 	layers layers
 }
@@ -79,6 +81,19 @@ type Groups struct {
 	InitialRebalanceDelay    time.Duration
 	MinSession, MaxSession   time.Duration
 	GroupMaxSize             int
+}
+
+// Cluster says how the broker finds the others and when it counts as gone.
+type Cluster struct {
+	Bootstrap         []string // HOST:PORT; empty: this broker alone
+	BootstrapAbsent   []string // of these founding does not wait for
+	SecretFile        string   // empty: the one of this user, on loopback only
+	NetworkTrusted    bool
+	ReplicaLagMax     time.Duration
+	HeartbeatInterval time.Duration
+	SessionTimeout    time.Duration
+	BalanceLeaders    bool
+	BalanceInterval   time.Duration
 }
 
 // EffectiveReplicationFactor is the replication factor of a new topic in a
@@ -223,6 +238,7 @@ func build(l layers) (*Broker, []*ValueError) {
 		b.fill(values)
 		errs = append(errs, b.fillIdentity(values)...)
 		errs = append(errs, b.fillDoors(values, l.host)...)
+		errs = append(errs, b.checkCluster()...)
 	}
 	if len(errs) == 0 {
 		// The defaults of topic settings may contradict each other.
@@ -273,6 +289,17 @@ func (b *Broker) fill(v map[string]Value) {
 		MaxSession:               millis(v["group.max.session.timeout.ms"].Int),
 		GroupMaxSize:             int(v["group.max.size"].Int),
 	}
+	b.Cluster = Cluster{
+		Bootstrap:         v["bootstrap"].List,
+		BootstrapAbsent:   v["bootstrap.absent"].List,
+		SecretFile:        v["broker.secret.file"].Text,
+		NetworkTrusted:    v["broker.network.trusted"].Bool,
+		ReplicaLagMax:     millis(v["replica.lag.time.max.ms"].Int),
+		HeartbeatInterval: millis(v["broker.heartbeat.interval.ms"].Int),
+		SessionTimeout:    millis(v["broker.session.timeout.ms"].Int),
+		BalanceLeaders:    v["auto.leader.rebalance.enable"].Bool,
+		BalanceInterval:   time.Duration(v["leader.imbalance.check.interval.seconds"].Int) * time.Second,
+	}
 	b.AdminListen, b.AdminProfiles = v["admin.listen"].Text, v["admin.profiles"].Text
 }
 
@@ -303,6 +330,20 @@ func (b *Broker) fillIdentity(v map[string]Value) []*ValueError {
 	}
 	if len(dirs) == 1 {
 		b.DataDir = dirs[0]
+	}
+	return nil
+}
+
+// checkCluster refuses settings that contradict each other.
+func (b *Broker) checkCluster() []*ValueError {
+	for _, a := range b.BootstrapAbsent {
+		if !slices.Contains(b.Bootstrap, a) {
+			return []*ValueError{{Key: "bootstrap.absent", Value: clip(a), Cause: "it is not among the addresses of bootstrap"}}
+		}
+	}
+	if b.SessionTimeout < 3*b.HeartbeatInterval {
+		return []*ValueError{{Key: "broker.session.timeout.ms", Value: strconv.FormatInt(b.SessionTimeout.Milliseconds(), 10),
+			Cause: fmt.Sprintf("want at least three times broker.heartbeat.interval.ms, which is %d: one that is late must not end a session", b.HeartbeatInterval.Milliseconds())}}
 	}
 	return nil
 }

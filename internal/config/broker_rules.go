@@ -20,7 +20,26 @@ func bothRoles(v Value) error {
 
 func oneVoter(v Value) error {
 	if len(v.List) > 1 {
-		return fmt.Errorf("clusters of several brokers do not exist yet; name one, or leave it out")
+		return fmt.Errorf("a cluster of several brokers is named in bootstrap=HOST:PORT,HOST:PORT,... here, the same on each; leave this out")
+	}
+	return nil
+}
+
+// addressesMax is how many brokers can be named.
+const addressesMax = 100
+
+func addresses(v Value) error {
+	if len(v.List) > addressesMax {
+		return fmt.Errorf("%d addresses, at most %d", len(v.List), addressesMax)
+	}
+	for _, item := range v.List {
+		e, err := ParseEndpoint(item)
+		if err != nil {
+			return err
+		}
+		if e.Wildcard() || e.Port == 0 {
+			return fmt.Errorf("%q is no address that others can connect to; want HOST:PORT", clip(item))
+		}
 	}
 	return nil
 }

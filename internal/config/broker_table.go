@@ -2,7 +2,8 @@ package config
 
 // Texts that several rows share.
 const (
-	notReplicated = "there is no replication yet"
+	notReplicated = "replication has its own fixed limits"
+	votersAgree   = "the brokers named in bootstrap choose their voters among themselves"
 	notGroups     = "only the classic group protocol exists yet"
 	noTuning      = "it needs no tuning here"
 	notTxn        = "there is no transaction coordinator yet"
@@ -45,10 +46,10 @@ var brokerTable = []Key{
 		Doc: "The listener that other brokers use; the first one when unset."},
 	{Name: "controller.listener.names", Type: String, NoDefault: true, Importance: Medium,
 		Doc: "Listeners of Kafka's controllers; they are not opened, as broker and controller are one process."},
-	{Name: "controller.quorum.voters", Type: List, Rule: Rule{Text: "at most one voter", Check: oneVoter}, Importance: High, Ignored: "a single broker votes alone",
-		Doc: "Kafka's list of controllers. One voter is accepted; clusters of several brokers do not exist yet."},
-	{Name: "controller.quorum.bootstrap.servers", Type: List, Rule: Rule{Text: "at most one address", Check: oneVoter}, Importance: High, Ignored: "a single broker votes alone",
-		Doc: "Kafka's addresses of controllers. One is accepted; clusters of several brokers do not exist yet."},
+	{Name: "controller.quorum.voters", Type: List, Rule: Rule{Text: "at most one voter", Check: oneVoter}, Importance: High, Ignored: votersAgree,
+		Doc: "Kafka's list of controllers. One voter is accepted; the brokers of a cluster are named in bootstrap."},
+	{Name: "controller.quorum.bootstrap.servers", Type: List, Rule: Rule{Text: "at most one address", Check: oneVoter}, Importance: High, Ignored: votersAgree,
+		Doc: "Kafka's addresses of controllers. One is accepted; the brokers of a cluster are named in bootstrap."},
 	{Name: "authorizer.class.name", Type: Class, Rule: Rule{Text: "empty", Check: noAuthorizer}, Importance: Low,
 		Doc: "Kafka's access control. It is refused rather than ignored, because there is none yet."},
 	{Name: "admin.listen", Type: String, Default: "127.0.0.1:9644", Importance: Medium,
@@ -87,10 +88,8 @@ var brokerTable = []Key{
 		Doc: "How fast closed segments are read in the background and compared with their checksums, while nothing much is written; under load a sixteenth of it. 0: never."},
 	{Name: "scrub.interval.ms", Type: Long, Default: "86400000", Rule: atLeast(1000), Importance: Low, Dynamic: true,
 		Doc: "The time from the beginning of one look at every closed segment to the next."},
-	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Rule: atLeast(1), Importance: High, Ignored: notReplicated,
-		Doc: "How long a follower may be behind before it leaves the ISR."},
 	{Name: "controlled.shutdown.max.wait.ms", Type: Long, Default: "30000", Rule: atLeast(1), Importance: Medium,
-		Doc: "How long a stop waits for requests that are under way."},
+		Doc: "How long a stop waits for leaders to move and for requests that are under way."},
 	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", Rule: between(1, 1000), Importance: High,
 		Doc: "The partitions of the internal topic of consumer groups. It counts when the topic is made, at the first request of a group."},
 	{Name: "offsets.topic.replication.factor", Type: Short, Derived: "as default.replication.factor", Rule: between(1, 1<<15-1), Importance: High,
@@ -113,6 +112,28 @@ var brokerTable = []Key{
 		Doc: "The longest session timeout that a member may ask for."},
 	{Name: "group.max.size", Type: Int, Default: "2147483647", Rule: atLeast(1), Importance: Medium,
 		Doc: "The most members of a group."},
+}
+
+// brokerClusterTable is what brokers of a cluster have to do with each other.
+var brokerClusterTable = []Key{
+	{Name: "bootstrap", Type: List, NoDefault: true, Rule: Rule{Text: "HOST:PORT,HOST:PORT,...", Check: addresses}, Importance: High,
+		Doc: "HOST:PORT of every broker of the cluster, this one too, and the same list on each. In empty directories they found a cluster together, once all have answered; otherwise they find each other by it. Unset, an empty directory founds a cluster of this broker alone."},
+	{Name: "bootstrap.absent", Type: List, NoDefault: true, Rule: Rule{Text: "HOST:PORT,HOST:PORT,...", Check: addresses}, Importance: Low,
+		Doc: "Addresses of bootstrap for which the founding of a cluster does not wait. Whoever names one promises that no cluster exists there: a second one would take its place, and its records."},
+	{Name: "broker.secret.file", Type: String, Derived: "a file of this user, made by the first broker, where every listener is on loopback", Importance: High,
+		Doc: "A file with the secret by which brokers know each other: 64 or more hexadecimal digits, readable by its owner only, the same on each. Needed beyond loopback."},
+	{Name: "broker.network.trusted", Type: Bool, Default: "false", Importance: Medium,
+		Doc: "Connections between brokers of different machines prove both ends, and then are neither encrypted nor protected against changes. They are refused unless this says that nobody else can reach the network between them."},
+	{Name: "replica.lag.time.max.ms", Type: Long, Default: "10000", Rule: between(100, 3600_000), Importance: High,
+		Doc: "How long a live follower may be behind before it leaves the ISR. It bounds how long a slow one can hold acknowledgements up; a dead or silent one is out of the way sooner, by broker.session.timeout.ms."},
+	{Name: "broker.heartbeat.interval.ms", Type: Int, Default: "250", Rule: between(10, 60_000), Importance: Low,
+		Doc: "How often a broker tells the controller that it is alive."},
+	{Name: "broker.session.timeout.ms", Type: Int, Default: "2000", Rule: between(100, 600_000), Importance: Low,
+		Doc: "How long a broker may be silent before others take its place. A broker whose process is gone is replaced at once; this is for one that is paused or cut off. The controller's own setting counts."},
+	{Name: "auto.leader.rebalance.enable", Type: Bool, Default: "true", Importance: Medium,
+		Doc: "Whether leaders move back to the preferred replicas when every broker and replica is well again."},
+	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "10", Rule: between(1, 86_400), Importance: Medium,
+		Doc: "How often the controller looks whether leaders can move back, and a few at a time do."},
 }
 
 // PartitionsMax is the largest number of partitions of one topic.
@@ -146,12 +167,8 @@ var brokerLaterTable = keysOf(Low, []ignoredKey{
 	{"replica.socket.timeout.ms", Int, "30000", "the timeout of connections between brokers", notReplicated},
 	{"replica.selector.class", Class, "", "which replica a consumer reads from", notReplicated},
 	{"num.replica.fetchers", Int, "1", "fetchers per leader", notReplicated},
-	{"leader.imbalance.check.interval.seconds", Long, "300", "how often leaders are balanced", notReplicated},
 	{"leader.imbalance.per.broker.percentage", Int, "10", "how uneven leaders may be", notReplicated},
-	{"auto.leader.rebalance.enable", Bool, "true", "whether leaders are balanced", notReplicated},
 	{"unclean.leader.election.interval.ms", Long, "300000", "how often unclean elections are tried", "there are none"},
-	{"broker.session.timeout.ms", Int, "9000", "how long a silent broker counts as alive", notReplicated},
-	{"broker.heartbeat.interval.ms", Int, "2000", "how often a broker reports", notReplicated},
 	{"controller.quorum.election.timeout.ms", Int, "1000", "when a voter campaigns", notReplicated},
 	{"controller.quorum.fetch.timeout.ms", Int, "2000", "when a voter gives its leader up", notReplicated},
 	{"controller.quorum.request.timeout.ms", Int, "2000", "the timeout between controllers", notReplicated},

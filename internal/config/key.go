@@ -199,5 +199,5 @@ func distance(a, b string) int {
 
 var (
 	topicIndex  = newIndex(topicTable)
-	brokerIndex = newIndex(brokerTable, brokerLogTable, brokerLaterTable, brokerIgnoredTable, brokerKafkaTable)
+	brokerIndex = newIndex(brokerTable, brokerClusterTable, brokerLogTable, brokerLaterTable, brokerIgnoredTable, brokerKafkaTable)
 )

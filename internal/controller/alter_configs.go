@@ -23,6 +23,8 @@ func (c AlterConfigs) decide(d *decision) (Reply, error) {
 		err := d.alter(r, c.Replace, asked[r.Resource] > 1)
 		if err != nil {
 			result.Code, result.Message = err.Code, err.Message
+		} else {
+			result.Warning = d.warnOf(r)
 		}
 		reply.Configs = append(reply.Configs, result)
 	}
@@ -30,6 +32,20 @@ func (c AlterConfigs) decide(d *decision) (Reply, error) {
 		d.records = nil
 	}
 	return reply, nil
+}
+
+// warnOf is what the operator should know about a topic whose min ISR was set.
+func (d *decision) warnOf(r ResourceChange) string {
+	t := d.image.TopicByName(r.Resource.Name)
+	if r.Resource.Type != meta.ResourceTopic || t == nil {
+		return ""
+	}
+	for _, c := range r.Changes {
+		if c.Key == minISRKey && c.Op == ConfigSet && c.Value != nil && *c.Value == "1" {
+			return warnOfMinISR(config.Topic{MinISR: 1}, t.Partitions[0].TargetReplicas)
+		}
+	}
+	return ""
 }
 
 // alter decides on one resource.

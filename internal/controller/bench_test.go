@@ -44,3 +44,20 @@ func BenchmarkDecide(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkDecide_Fence is the death of one of three brokers with 10,000
+// partitions: the time until others lead begins with it.
+func BenchmarkDecide_Fence(b *testing.B) {
+	w := newWorld(b, 3)
+	w.mustDo(create(topic("a", controller.NewPartitionsMax, 3)))
+	c := controller.FenceBroker{Broker: 2, Epoch: w.epoch(2)}
+	var records []meta.Record
+	for b.Loop() {
+		var err error
+		if records, _, err = controller.Decide(w.image, w.inputs(), c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(records)), "records")
+	b.ReportMetric(float64(len(meta.AppendRecords(nil, records))), "bytes")
+}

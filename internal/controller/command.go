@@ -107,20 +107,6 @@ type AllocateProducerIDs struct {
 	Epoch  kafka.BrokerEpoch
 }
 
-// RegisterBroker makes an incarnation of a broker known.
-type RegisterBroker struct {
-	ID kafka.BrokerID
-	// Incarnation is drawn at random when the process starts. Registering the same
-	// one again changes no epoch.
-	Incarnation kafka.UUID
-	// Starts counts the starts of the broker's data directory, this one included;
-	// it was made durable before.
-	Starts      uint64
-	Directories []kafka.DirectoryID
-	Endpoints   []meta.Endpoint
-	Rack        string
-}
-
 // Reply is the answer to a command. It is given when the records are applied.
 type Reply struct {
 	// Offset is the metadata offset that has to be applied somewhere before what
@@ -130,6 +116,12 @@ type Reply struct {
 	Configs     []ConfigResult    // of AlterConfigs, in the order of the command
 	ProducerIDs ProducerIDBlock   // of AllocateProducerIDs
 	BrokerEpoch kafka.BrokerEpoch // of RegisterBroker
+	Heartbeat   HeartbeatResult   // of Heartbeat
+	ISR         []ISRResult       // of AlterISR, in the order of the command
+	// Partitions are the outcomes of the commands that elect, move and recover
+	// partitions: in the order of the command, or of topic names and indexes where
+	// the command names none. There, only partitions with something to do appear.
+	Partitions []PartitionResult
 }
 
 // TopicResult is the outcome for one topic. Code is ErrNone where it was done, or
@@ -139,6 +131,7 @@ type TopicResult struct {
 	ID                kafka.TopicID // zero where there is none, or only validated
 	Code              kafka.ErrorCode
 	Message           string
+	Warning           string // where it was done: what the operator should know; usually empty
 	Partitions        int
 	ReplicationFactor int
 	Configs           map[string]string // of a new topic: what was set
@@ -149,6 +142,7 @@ type ConfigResult struct {
 	Resource meta.Resource
 	Code     kafka.ErrorCode
 	Message  string
+	Warning  string // where it was done: what the operator should know; usually empty
 }
 
 // ProducerIDBlock is the half-open range [First, First+Count).

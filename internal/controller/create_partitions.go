@@ -41,9 +41,13 @@ func (d *decision) addPartitions(m *MorePartitions, asked int, result *TopicResu
 		return refuse(kafka.ErrInvalidRequest, "the number of partitions of %s decides where each group lives: it cannot change", t.Name)
 	}
 	first := t.Partitions[0]
-	factor := len(first.Replicas)
+	factor := len(first.Replicas) - len(first.Removing)
 	if err := d.checkMore(t, m, factor); err != nil {
 		return err
+	}
+	minISR := first.MinISR
+	if settings, err := d.topicSettings(t); err == nil {
+		minISR = settings.EffectiveMinISR(factor)
 	}
 	for index := len(t.Partitions); index < m.Count; index++ {
 		var replicas []kafka.BrokerID
@@ -53,7 +57,7 @@ func (d *decision) addPartitions(m *MorePartitions, asked int, result *TopicResu
 			replicas = slices.Clone(m.Assignments[index-len(t.Partitions)])
 			d.placement().noteManual(replicas)
 		}
-		d.emit(d.newPartition(t.ID, index, replicas, first.MinISR))
+		d.emit(d.newPartition(t.ID, index, replicas, minISR))
 	}
 	d.added += m.Count - len(t.Partitions)
 	result.ID, result.Partitions, result.ReplicationFactor = t.ID, m.Count, factor
@@ -74,8 +78,8 @@ func (d *decision) checkMore(t *meta.Topic, m *MorePartitions, factor int) *Erro
 		return err
 	}
 	if m.Assignments == nil {
-		if usable := len(d.placement().brokers); factor > usable {
-			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, more than there are live brokers, %d", factor, usable)
+		if usable := d.placement().usable(); factor > usable {
+			return refuse(kafka.ErrInvalidReplicationFactor, "the topic has %d replicas, more than there are brokers, %d", factor, usable)
 		}
 		return nil
 	}

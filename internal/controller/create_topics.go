@@ -112,6 +112,7 @@ func (d *decision) createTopic(t *NewTopic, n *naming, result *TopicResult) *Err
 	d.emitSettings(meta.TopicResource(t.Name), overrides)
 	d.added += plan.partitions
 	result.ID, result.Partitions, result.ReplicationFactor, result.Configs = id, plan.partitions, plan.factor, overrides
+	result.Warning = warnOfMinISR(settings, plan.factor)
 	return nil
 }
 
@@ -175,7 +176,7 @@ func (d *decision) plan(t *NewTopic) (plan, *Error) {
 		return d.manualPlan(t)
 	}
 	p := plan{partitions: t.Partitions, factor: t.ReplicationFactor}
-	usable := len(d.placement().brokers)
+	usable := d.placement().usable()
 	if p.partitions == Default {
 		p.partitions = d.settings().Partitions
 	}
@@ -188,7 +189,7 @@ func (d *decision) plan(t *NewTopic) (plan, *Error) {
 	case p.factor < 1:
 		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d; at least 1, or -1 for the default", p.factor)
 	case p.factor > usable || p.factor > ReplicasMax:
-		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d is larger than the number of live brokers, %d", p.factor, usable)
+		return p, refuse(kafka.ErrInvalidReplicationFactor, "replication factor %d is larger than the number of brokers, %d", p.factor, usable)
 	case p.partitions > config.PartitionsMax:
 		return p, refuse(kafka.ErrInvalidPartitions, "%d partitions, at most %d", p.partitions, config.PartitionsMax)
 	}

@@ -56,9 +56,10 @@ func readable(image *meta.Image, records []meta.Record) error {
 	return err
 }
 
-// Found returns the records of a new cluster.
+// Found returns the records of a new cluster. Its feature level rises with the
+// first registration: a level is what every registered broker knows.
 func Found(id kafka.ClusterID) []meta.Record {
-	return []meta.Record{&meta.Cluster{ID: id, FeatureLevel: meta.FeatureLevelMax}}
+	return []meta.Record{&meta.Cluster{ID: id, FeatureLevel: meta.FeatureLevelMin}}
 }
 
 // decision is one command on its way to records.
@@ -66,9 +67,13 @@ type decision struct {
 	image    *meta.Image
 	in       Inputs
 	records  []meta.Record
-	resolved *config.Broker // see settings
-	load     *load          // see placement
-	added    int            // partitions that records add
+	resolved *config.Broker                  // see settings
+	load     *load                           // see placement
+	added    int                             // partitions that records add
+	brokers  map[kafka.BrokerID]*meta.Broker // that records change
+	// What topics have that set nothing themselves, see topicSettings.
+	defaults    *config.Topic
+	defaultsErr error
 }
 
 func (d *decision) emit(records ...meta.Record) { d.records = append(d.records, records...) }

@@ -84,37 +84,24 @@ var modelActions = []action{
 	{"producer ids", func(_ *model, s *state) (controller.Command, []meta.Record) {
 		return controller.AllocateProducerIDs{Broker: 1, Epoch: s.image.Broker(1).Epoch}, nil
 	}},
-	{"isr of a shrinks", func(_ *model, s *state) (controller.Command, []meta.Record) { return nil, isrChange(s, false) }},
-	{"isr of a grows", func(_ *model, s *state) (controller.Command, []meta.Record) { return nil, isrChange(s, true) }},
+	{"isr of a shrinks", func(_ *model, s *state) (controller.Command, []meta.Record) { return isrChange(s, false), nil }},
+	{"isr of a grows", func(_ *model, s *state) (controller.Command, []meta.Record) { return isrChange(s, true), nil }},
 }
 
-// isrChange stands for the leader's requests, which come with replication.
-func isrChange(s *state, grow bool) []meta.Record {
+// isrChange is what the leader of a proposes, if anything.
+func isrChange(s *state, grow bool) controller.Command {
 	t := s.image.TopicByName("a")
 	if t == nil {
 		return nil
 	}
 	p := t.Partitions[0]
-	full := len(p.ISR) == len(p.Replicas)
-	if p.Leader == kafka.NoBroker || full == grow {
+	if p.Leader == kafka.NoBroker || len(p.ISR) == len(p.Replicas) == grow {
 		return nil
 	}
-	c := &meta.PartitionChange{Fields: meta.SetISR | meta.SetELR | meta.SetLost}
-	c.TopicID, c.PartitionEpoch = t.ID, p.PartitionEpoch+1
 	if grow {
-		c.ISR = slices.Clone(p.Replicas)
-		c.Fields |= meta.SetDirectories | meta.SetMinISR
-		c.MinISR, c.LowestMinISR = p.MinISR, p.MinISR
-		for _, id := range p.Replicas {
-			c.Directories = append(c.Directories, s.image.Broker(id).Directories[0])
-		}
-		return []meta.Record{c}
+		return proposal(s.image, t, p, 1, 2)
 	}
-	c.ISR, c.Lost = []kafka.BrokerID{p.Leader}, p.Lost
-	if len(c.ISR) < p.MinISR {
-		c.ELR = slices.DeleteFunc(slices.Clone(p.Replicas), func(id kafka.BrokerID) bool { return id == p.Leader || slices.Contains(p.Lost, id) })
-	}
-	return []meta.Record{c}
+	return proposal(s.image, t, p, int(p.Leader))
 }
 
 // step does one action on a copy of s.
@@ -134,7 +121,10 @@ func (m *model) step(s state, a action) (state, error) {
 		in.NewID = func() kafka.UUID { next.drawn++; return kafka.UUID{0x10, 15: byte(next.drawn)} }
 		var err error
 		var reply controller.Reply
-		records, reply, err = m.decide(s.image, in, command)
+		if a.name == "broker 2 is wiped and starts" {
+			next.image = m.follow(next.image, in, controller.FenceBroker{Broker: 2, Epoch: next.image.Broker(2).Epoch})
+		}
+		records, reply, err = m.decide(next.image, in, command)
 		if clone := a.name == "a clone of broker 1 starts"; clone != errors.Is(err, kafka.ErrDuplicateBrokerRegistration) {
 			return next, fmt.Errorf("answer to %s: %v", a.name, err)
 		}
@@ -145,12 +135,31 @@ func (m *model) step(s state, a action) (state, error) {
 	if len(records) == 0 {
 		return next, nil
 	}
-	image, _, err := s.image.Apply(s.image.Offset()+1, records)
+	image, _, err := next.image.Apply(next.image.Offset()+1, records)
 	if err != nil {
 		return next, err
 	}
+	if r, ok := command.(controller.RegisterBroker); ok {
+		image = m.follow(image, m.w.inputs(), controller.Heartbeat{Broker: r.ID, Epoch: image.Broker(r.ID).Epoch, Applied: image.Offset()})
+	}
 	next.image = image
 	return next, m.check(&s, &next, command)
+}
+
+// follow is a command that belongs to the step before or after it.
+func (m *model) follow(i *meta.Image, in controller.Inputs, c controller.Command) *meta.Image {
+	records, _, err := controller.Decide(i, in, c)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if len(records) == 0 {
+		return i
+	}
+	next, _, err := i.Apply(i.Offset()+1, records)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return next
 }
 
 // check holds the rules against one step.
@@ -214,7 +223,7 @@ func checkRestart(before, after *meta.Image, old, p meta.Partition, existed bool
 		}
 		return nil
 	}
-	if old.Leader == r.ID && p.LeaderEpoch != old.LeaderEpoch+1 {
+	if old.Leader == r.ID && p.LeaderEpoch <= old.LeaderEpoch {
 		return fmt.Errorf("broker %d restarted and its leader epoch is %d after %d", r.ID, p.LeaderEpoch, old.LeaderEpoch)
 	}
 	return nil
@@ -259,7 +268,7 @@ func runModel(t *testing.T, decide decider) (int, error) {
 	m := &model{t: t, decide: decide, w: newWorld(t, 0)}
 	s := state{image: m.w.image, starts: [3]int{1: 1, 2: 1}, ids: map[kafka.TopicID]bool{}}
 	for id := range 2 {
-		m.w.mustDo(s.registration(id + 1))
+		m.w.join(s.registration(id + 1))
 	}
 	m.w.mustDo(create(topic("a", 1, 2)))
 	s.image, s.drawn, s.lowest = m.w.image, 100, map[kafka.TopicIDPartition]int{}

@@ -112,7 +112,7 @@ func TestDecide_AnythingDecidedCanBeRead(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t, 2)
 		for range rapid.IntRange(1, 12).Draw(rt, "commands") {
-			command := anyCommand(rt)
+			command := anyCommand(rt, w.image)
 			records, _, err := controller.Decide(w.image, w.inputs(), command)
 			if err != nil || len(records) == 0 {
 				continue
@@ -126,12 +126,12 @@ func TestDecide_AnythingDecidedCanBeRead(t *testing.T) {
 	})
 }
 
-func anyCommand(t *rapid.T) controller.Command {
+func anyCommand(t *rapid.T, i *meta.Image) controller.Command {
 	name := func() string {
 		return rapid.SampledFrom([]string{"a", "b", "a.b", "a_b", "", "..", "ä", strings.Repeat("n", 249), strings.Repeat("n", 250)}).Draw(t, "name")
 	}
 	small := func(label string) int { return rapid.IntRange(-2, 4).Draw(t, label) }
-	switch rapid.IntRange(0, 6).Draw(t, "command") {
+	switch rapid.IntRange(0, 10).Draw(t, "command") {
 	case 0, 1:
 		n := topic(name(), small("partitions"), small("factor"))
 		if rapid.Bool().Draw(t, "configured") {
@@ -150,6 +150,8 @@ func anyCommand(t *rapid.T) controller.Command {
 		r := registration(rapid.IntRange(-1, 3).Draw(t, "id"), rapid.IntRange(0, 20).Draw(t, "start"))
 		r.Rack = anyValue(t)
 		return r
+	case 7, 8, 9, 10:
+		return anyReplicaCommand(t, i)
 	case 5:
 		return controller.AllocateProducerIDs{Broker: kafka.BrokerID(small("broker")), Epoch: kafka.BrokerEpoch(small("epoch"))}
 	}
@@ -175,4 +177,49 @@ func anyBrokers(t *rapid.T) (out []kafka.BrokerID) {
 		out = append(out, kafka.BrokerID(rapid.IntRange(-1, 3).Draw(t, "replica")))
 	}
 	return out
+}
+
+// anyReplicaCommand draws what brokers and operators say, often close to what is.
+func anyReplicaCommand(t *rapid.T, i *meta.Image) controller.Command {
+	near := func(label string, n int64) int64 {
+		return n + int64(rapid.SampledFrom([]int{0, 0, 0, 0, 1, -1}).Draw(t, label))
+	}
+	id := kafka.BrokerID(rapid.IntRange(0, 3).Draw(t, "broker"))
+	epoch := func(id kafka.BrokerID) kafka.BrokerEpoch {
+		if b := i.Broker(id); b != nil {
+			return kafka.BrokerEpoch(near("epoch", int64(b.Epoch)))
+		}
+		return -1
+	}
+	var tp kafka.TopicIDPartition
+	var p meta.Partition
+	if x := i.TopicByName("a"); x != nil {
+		tp.TopicID, p = x.ID, x.Partitions[0]
+	} else {
+		p.PartitionRecord = &meta.PartitionRecord{}
+	}
+	report := controller.LogReport{TopicID: tp.TopicID, Broker: id, BrokerEpoch: epoch(id), Directory: directory(int(id)), LeaderEpoch: kafka.LeaderEpoch(near("leader epoch", int64(p.LeaderEpoch))),
+		LastEpoch: kafka.LeaderEpoch(rapid.IntRange(-2, 2).Draw(t, "last epoch")), End: kafka.Offset(rapid.IntRange(-1, 3).Draw(t, "end"))}
+	switch rapid.IntRange(0, 10).Draw(t, "about replicas") {
+	case 0, 1:
+		return controller.Heartbeat{Broker: id, Epoch: epoch(id), Applied: i.Offset(), WantFence: rapid.Bool().Draw(t, "fence"), WantShutdown: rapid.Bool().Draw(t, "shutdown")}
+	case 2, 3:
+		return controller.FenceBroker{Broker: id, Epoch: epoch(id)}
+	case 4:
+		c := controller.ISRChange{TopicID: tp.TopicID, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: kafka.PartitionEpoch(near("partition epoch", int64(p.PartitionEpoch)))}
+		for _, member := range anyBrokers(t) {
+			c.ISR = append(c.ISR, controller.Member{ID: member, Epoch: epoch(member)})
+		}
+		return controller.AlterISR{Broker: p.Leader, Epoch: epoch(p.Leader), Changes: []controller.ISRChange{c}}
+	case 5:
+		return controller.ElectLeaders{Kind: controller.ElectionKind(rapid.IntRange(0, 2).Draw(t, "kind"))}
+	case 6, 7:
+		return controller.AlterReassignments{Reassignments: []controller.Reassignment{{Topic: "a", Replicas: anyBrokers(t)}}, KeepFactor: rapid.Bool().Draw(t, "keep")}
+	case 8:
+		return controller.RecoverPartitions{Reports: []controller.LogReport{report, report}}
+	case 9:
+		return controller.ForceRecovery{TopicID: tp.TopicID, Broker: id, Reports: []controller.LogReport{report}, Reason: anyValue(t)}
+	}
+	return rapid.SampledFrom([]controller.Command{controller.BalanceLeaders{}, controller.EnsureReplication{}, controller.CancelReassignments{},
+		controller.UnregisterBroker{Broker: id}, controller.ReportLost{Broker: id, Epoch: epoch(id), Replicas: []kafka.TopicIDPartition{tp, tp}}}).Draw(t, "other")
 }

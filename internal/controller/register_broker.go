@@ -16,20 +16,56 @@ func (c RegisterBroker) decide(d *decision) (Reply, error) {
 	if err := c.checkIdentity(d.image, old); err != nil {
 		return Reply{}, err
 	}
+	level, err := c.level(d.image)
+	if err != nil {
+		return Reply{}, err
+	}
 	next := &meta.Broker{ID: c.ID, Epoch: meta.EpochOfEntry, Incarnation: c.Incarnation, Starts: c.Starts,
 		Directories: slices.Clone(c.Directories), Endpoints: slices.Clone(c.Endpoints), Rack: c.Rack}
+	if level >= meta.LevelReplication {
+		next.Features = c.Features
+	}
+	if level > d.image.FeatureLevel() {
+		d.emit(&meta.FeatureLevelRecord{Level: level})
+	}
 	if old != nil && old.Incarnation == c.Incarnation {
 		// The answer to an earlier registration was lost, or an address changed: the
 		// same incarnation keeps its epoch and its leaderships.
-		next.Epoch, next.Fenced = old.Epoch, old.Fenced
+		next.Epoch, next.Fenced, next.ShuttingDown = old.Epoch, old.Fenced, old.ShuttingDown
 		if !sameRegistration(old, next) {
-			d.emit(next)
+			d.putBroker(next)
 		}
 		return Reply{BrokerEpoch: old.Epoch}, nil
 	}
-	d.emit(next)
-	d.restartPartitions(next)
+	next.Fenced = !isOnlyBroker(d.image, c.ID)
+	d.putBroker(next)
+	d.restartPartitions(next, old != nil && c.PreviousEpoch == old.Epoch)
 	return Reply{BrokerEpoch: meta.EpochOfEntry}, nil
+}
+
+// level is the feature level once the broker is registered: the newest that
+// every registered broker knows. It never falls.
+func (c RegisterBroker) level(image *meta.Image) (meta.FeatureLevel, error) {
+	newest := min(max(c.Features, meta.FeatureLevelMin), meta.FeatureLevelMax)
+	if newest < image.FeatureLevel() {
+		return 0, refuse(kafka.ErrUnsupportedVersion, "broker %d knows the feature levels up to %d, and the cluster is at %d: it needs a newer version",
+			c.ID, newest, image.FeatureLevel())
+	}
+	for _, b := range image.Brokers() {
+		if b.ID != c.ID {
+			newest = min(newest, b.FeatureLevel())
+		}
+	}
+	return max(newest, image.FeatureLevel()), nil
+}
+
+func isOnlyBroker(image *meta.Image, id kafka.BrokerID) bool {
+	for _, b := range image.Brokers() {
+		if b.ID != id {
+			return false
+		}
+	}
+	return true
 }
 
 func (c RegisterBroker) validate() error {
@@ -90,6 +126,10 @@ func (c RegisterBroker) checkIdentity(image *meta.Image, old *meta.Broker) error
 		return nil
 	}
 	if !slices.ContainsFunc(c.Directories, old.HasDirectory) {
+		// Taking it would mark as lost what a live broker holds.
+		if !old.Fenced && !isOnlyBroker(image, c.ID) {
+			return refuse(code, "broker %d is live with another data directory: two brokers have this id, or its directory was replaced and its session has not ended yet", c.ID)
+		}
 		return nil
 	}
 	if c.Starts <= old.Starts {
@@ -100,80 +140,46 @@ func (c RegisterBroker) checkIdentity(image *meta.Image, old *meta.Broker) error
 }
 
 func sameRegistration(a, b *meta.Broker) bool {
-	return a.Rack == b.Rack && slices.Equal(a.Endpoints, b.Endpoints)
+	return a.Rack == b.Rack && slices.Equal(a.Endpoints, b.Endpoints) && a.Features == b.Features
 }
 
 // restartPartitions gives every partition what the new incarnation means for it.
-func (d *decision) restartPartitions(b *meta.Broker) {
-	defaults, defaultsErr := config.ResolveTopic(d.settings(), nil)
+// Clean: the last one closed everything in order.
+func (d *decision) restartPartitions(b *meta.Broker, clean bool) {
 	for _, t := range d.image.Topics() {
-		settings, err := defaults, defaultsErr
-		if _, own := t.Configs[minISRKey]; own { // nothing else of the settings counts
-			settings, err = config.ResolveTopic(d.settings(), t.Configs)
-		}
+		settings, err := d.topicSettings(t)
 		for _, p := range t.Partitions {
-			change := changeOf(p.PartitionRecord)
+			x := d.transition(t, p)
 			if err == nil { // otherwise min ISR stays as it was
-				withMinISR(change, p.PartitionRecord, settings)
+				x.applySettings(settings)
 			}
-			d.restartReplica(change, p.PartitionRecord, b)
-			if change.Fields != 0 {
-				d.emit(change)
+			if p.HasReplica(b.ID) {
+				x.restart(b, clean || err == nil && settings.Durability != config.DurabilityPageCache)
 			}
+			x.settle()
 		}
 	}
 }
 
-func (d *decision) restartReplica(change *meta.PartitionChange, p *meta.PartitionRecord, b *meta.Broker) {
-	at := slices.Index(p.Replicas, b.ID)
-	if at < 0 {
-		return
+// restart is what the new incarnation means for its replica. A replica whose
+// directory is gone is empty. One whose records the last incarnation had left to
+// the page cache may have lost the newest of them, unless it stopped in order
+// (R10); with a single replica there is nobody who has more. Where records are
+// durable before they count, an unclean stop loses none that counts: the
+// replica keeps its place in the ELR (docs/decisions/0004-unclean-stop.md).
+//
+// In every case the leader has to see the progress of the new incarnation before
+// it counts on it: what it knows of the old one may still be under way (KIP-903).
+func (x *transition) restart(b *meta.Broker, kept bool) {
+	known := x.next.Directories[slices.Index(x.next.Replicas, b.ID)]
+	switch {
+	case !known.IsZero() && !b.HasDirectory(known):
+		x.lose(b.ID)
+	case !kept && len(x.next.Replicas) > 1:
+		x.lose(b.ID)
+	case b.Fenced:
+		x.leave(b.ID)
+	default:
+		x.renew = x.next.Leader == b.ID
 	}
-	if known := p.Directories[at]; !known.IsZero() && !b.HasDirectory(known) {
-		d.loseReplica(change, p, b.ID)
-		return
-	}
-	leads := p.Leader == b.ID
-	idle := p.Leader == kafka.NoBroker && p.InSync(b.ID)
-	if leads || idle {
-		change.Fields |= meta.SetLeader
-		change.Leader, change.LeaderEpoch = b.ID, p.LeaderEpoch+1
-	}
-}
-
-// loseReplica marks a replica whose directory is gone. In the same record it
-// leaves ISR and ELR, and where it led, somebody else of the ISR leads.
-func (d *decision) loseReplica(change *meta.PartitionChange, p *meta.PartitionRecord, id kafka.BrokerID) {
-	if slices.Contains(p.Lost, id) {
-		return
-	}
-	change.Fields |= meta.SetLost
-	change.Lost = append(slices.Clone(p.Lost), id)
-	isr := without(p.ISR, id)
-	if len(isr) != len(p.ISR) {
-		change.Fields |= meta.SetISR
-		change.ISR = isr
-	}
-	if elr := without(p.ELR, id); change.Fields&meta.SetELR == 0 && len(elr) != len(p.ELR) {
-		change.Fields |= meta.SetELR
-		change.ELR = elr
-	}
-	if p.Leader == id {
-		change.Fields |= meta.SetLeader
-		change.Leader, change.LeaderEpoch = d.electable(p, isr), p.LeaderEpoch+1
-	}
-}
-
-// electable returns the first replica that is in the ISR and not fenced.
-func (d *decision) electable(p *meta.PartitionRecord, isr []kafka.BrokerID) kafka.BrokerID {
-	for _, id := range p.Replicas {
-		if b := d.image.Broker(id); slices.Contains(isr, id) && b != nil && !b.Fenced {
-			return id
-		}
-	}
-	return kafka.NoBroker
-}
-
-func without(ids []kafka.BrokerID, id kafka.BrokerID) []kafka.BrokerID {
-	return slices.DeleteFunc(slices.Clone(ids), func(x kafka.BrokerID) bool { return x == id })
 }

@@ -24,10 +24,60 @@ func newWorld(t testing.TB, brokers int) *world {
 	w := &world{t: t, image: meta.Empty(), config: defaults}
 	w.apply(controller.Found(kafka.ClusterID{1}))
 	for id := range brokers {
-		w.mustDo(registration(id+1, 1))
+		w.join(registration(id+1, 1))
 	}
 	return w
 }
+
+// join registers an incarnation and unfences it as soon as it has caught up.
+func (w *world) join(r controller.RegisterBroker) controller.Reply {
+	w.t.Helper()
+	reply := w.mustDo(r)
+	w.heartbeat(int(r.ID))
+	return reply
+}
+
+func (w *world) heartbeat(id int) controller.HeartbeatResult {
+	w.t.Helper()
+	return w.mustDo(controller.Heartbeat{Broker: kafka.BrokerID(id), Epoch: w.epoch(id), Applied: w.image.Offset()}).Heartbeat
+}
+
+func (w *world) fence(id int) {
+	w.t.Helper()
+	w.mustDo(controller.FenceBroker{Broker: kafka.BrokerID(id), Epoch: w.epoch(id), Reason: "test"})
+}
+
+func (w *world) epoch(id int) kafka.BrokerEpoch { return w.image.Broker(kafka.BrokerID(id)).Epoch }
+
+// propose is what the leader of the topic's first partition asks for.
+func (w *world) propose(topic string, isr ...int) controller.AlterISR {
+	t := w.image.TopicByName(topic)
+	return proposal(w.image, t, t.Partitions[0], isr...)
+}
+
+func proposal(i *meta.Image, t *meta.Topic, p meta.Partition, isr ...int) controller.AlterISR {
+	c := controller.ISRChange{TopicID: t.ID, Partition: p.Index, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch}
+	for _, id := range isr {
+		c.ISR = append(c.ISR, controller.Member{ID: kafka.BrokerID(id), Epoch: i.Broker(kafka.BrokerID(id)).Epoch})
+	}
+	out := controller.AlterISR{Broker: p.Leader, Changes: []controller.ISRChange{c}}
+	if b := i.Broker(p.Leader); b != nil {
+		out.Epoch = b.Epoch
+	}
+	return out
+}
+
+func (w *world) mustISR(topic string, isr ...int) {
+	w.t.Helper()
+	for _, r := range w.mustDo(w.propose(topic, isr...)).ISR {
+		if r.Code != kafka.ErrNone {
+			w.t.Fatalf("isr of %s to %v: %s: %s", topic, isr, r.Code, r.Message)
+		}
+	}
+}
+
+// first is the first partition of a topic.
+func (w *world) first(topic string) meta.Partition { return w.image.TopicByName(topic).Partitions[0] }
 
 func (w *world) inputs() controller.Inputs {
 	return controller.Inputs{Now: 1000, Config: w.config, NewID: func() kafka.UUID {
@@ -88,8 +138,8 @@ func (w *world) mustDo(command controller.Command) controller.Reply {
 // registration is the n-th start of a broker whose directory has its id.
 func registration(id, start int) controller.RegisterBroker {
 	return controller.RegisterBroker{ID: kafka.BrokerID(id), Incarnation: kafka.UUID{byte(id), byte(start)}, Starts: uint64(start),
-		Directories: []kafka.DirectoryID{directory(id)},
-		Endpoints:   []meta.Endpoint{{Listener: "PLAINTEXT", Host: fmt.Sprintf("host%d", id), Port: 9092}}}
+		Directories: []kafka.DirectoryID{directory(id)}, PreviousEpoch: -1, Features: meta.FeatureLevelMax,
+		Endpoints: []meta.Endpoint{{Listener: "PLAINTEXT", Host: fmt.Sprintf("host%d", id), Port: 9092}}}
 }
 
 func directory(n int) kafka.DirectoryID { return kafka.DirectoryID{0xd1, byte(n)} }

@@ -22,10 +22,13 @@ import (
 // OffsetsTopic is the internal topic of consumer groups.
 const OffsetsTopic = "__consumer_offsets"
 
-// Options are what a coordinator is made of. All fields are set.
+// Options are what a coordinator is made of. All fields but Submit are set.
 type Options struct {
 	Broker *broker.Broker
 	Image  func() *meta.Image
+	// Submit has the controller of the cluster decide on a command, wherever it is
+	// (Quorum.Submit). Nil: the metadata here is never behind.
+	Submit func(context.Context, controller.Command) (controller.Reply, error)
 	Clock  clock.Clock
 	Rand   interface{ Read(p []byte) }
 	Log    *slog.Logger
@@ -175,14 +178,14 @@ func (c *Coordinator) shardOf(group string) *shard {
 func (c *Coordinator) reconcile(ctx context.Context) {
 	old := c.shards.Load()
 	next := &shards{byID: map[int32]*shard{}}
+	failed := c.o.Broker.Failed()
 	if t := c.o.Image().TopicByName(OffsetsTopic); t != nil {
 		next.topic, next.count = t.ID, len(t.Partitions)
 		for i := range t.Partitions {
-			s, code := c.shardFor(old, t.ID, int32(i))
-			if s != nil {
+			if s := c.shardFor(old, t.ID, int32(i)); s != nil {
 				next.byID[int32(i)] = s
 			}
-			if code == kafka.ErrKafkaStorageError {
+			if failed[kafka.TopicIDPartition{TopicID: t.ID, Partition: kafka.PartitionIndex(i)}] != nil {
 				next.offline++
 			}
 		}
@@ -200,30 +203,64 @@ func (c *Coordinator) reconcile(ctx context.Context) {
 	}
 }
 
-func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) (*shard, kafka.ErrorCode) {
+// shardFor is the shard of a partition, nil where it is not led here.
+func (c *Coordinator) shardFor(old *shards, topic kafka.TopicID, index int32) *shard {
 	p, code := c.o.Broker.ByID(topic, kafka.PartitionIndex(index))
 	if code != kafka.ErrNone {
-		return nil, code
+		return nil
 	}
 	o := p.Offsets()
 	if !o.Leading {
-		return nil, kafka.ErrNotLeaderOrFollower
+		return nil
 	}
 	before := old.byID[index]
 	if before != nil && before.part == p && before.epoch == o.Epoch && !before.replaceable(c.now()) {
-		return before, kafka.ErrNone
+		return before
 	}
 	if before == nil {
-		return newShard(c, p, o), kafka.ErrNone
+		return newShard(c, p, o)
 	}
 	// It must append nothing behind the end that its successor loads to.
 	before.drop("a new leader epoch, or what broke is tried again")
 	if o = p.Offsets(); !o.Leading {
-		return nil, kafka.ErrNotLeaderOrFollower
+		return nil
 	}
 	s := newShard(c, p, o)
 	s.mu.gone = before.goneTopics()
-	return s, kafka.ErrNone
+	return s
+}
+
+// currentPause is how long a look at the metadata waits for the next.
+const currentPause = 20 * time.Millisecond
+
+// awaitCurrent waits until the metadata here holds everything that was committed
+// before the call. Only then is a topic that it does not know one that is gone.
+func (c *Coordinator) awaitCurrent(ctx context.Context) error {
+	if c.o.Submit == nil {
+		return nil
+	}
+	// A command that changes nothing: its reply names what is committed.
+	reply, err := c.o.Submit(ctx, controller.CreateTopics{ValidateOnly: true})
+	if err != nil {
+		return err
+	}
+	for c.o.Image().Offset() < reply.Offset {
+		if err := c.sleep(ctx, currentPause); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Coordinator) sleep(ctx context.Context, d time.Duration) error {
+	t := c.o.Clock.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // work does what is due and returns when to look again.

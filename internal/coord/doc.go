@@ -21,7 +21,10 @@
 //     began, and only once all of that is committed.
 //  4. The cleaner takes a record away when a newer one of its key, perhaps a copy
 //     of it, is committed.
-//  5. Calls of one partition are serialised. What one partition owes is bounded,
+//  5. Offsets of a topic are dropped when the topic is known to be gone: its end was
+//     seen here, or the metadata here does not know it and is not older than what
+//     was loaded. A broker that has just become the leader may be behind.
+//  6. Calls of one partition are serialised. What one partition owes is bounded,
 //     and so is what all of them hold in memory.
 //
 // # Locks

@@ -2,6 +2,7 @@ package coord
 
 import (
 	"context"
+	"time"
 )
 
 // Start begins to host groups, until Close. When it returns, every partition that
@@ -61,7 +62,8 @@ func (c *Coordinator) run(ctx context.Context) {
 	}
 }
 
-// runLoad replays a partition in the background.
+// runLoad replays a partition in the background, and then finds out which of the
+// topics that its groups have read are gone.
 func (c *Coordinator) runLoad(ctx context.Context, s *shard) {
 	c.group.Go(func() {
 		select {
@@ -69,10 +71,23 @@ func (c *Coordinator) runLoad(ctx context.Context, s *shard) {
 		case <-ctx.Done():
 			return
 		}
-		defer func() { <-c.loads }()
 		s.load(ctx)
+		<-c.loads
+		for s.isActive() && ctx.Err() == nil {
+			limited, cancel := context.WithTimeout(ctx, currentWait)
+			err := c.awaitCurrent(limited)
+			cancel()
+			if err == nil {
+				s.metadataIsCurrent()
+				return
+			}
+			_ = c.sleep(ctx, time.Second)
+		}
 	})
 }
+
+// currentWait bounds an attempt to learn what is committed.
+const currentWait = 10 * time.Second
 
 // Close ends the work. Whoever waits is told to find the coordinator again.
 func (c *Coordinator) Close() {

@@ -75,6 +75,9 @@ type shard struct {
 		// again under the name.
 		gone   []group.TopicRef
 		goneAt group.Seq // notYet before the machine was told
+		// current: the metadata here is as new as everything that was loaded. Before
+		// that, a topic that it does not know may be one that it has not heard of.
+		current bool
 		// touched are the keys that were written since a cleaning began; nil while
 		// there is none.
 		touched map[string]struct{}
@@ -392,7 +395,7 @@ func (s *shard) tick(now kafka.Timestamp) {
 }
 
 // forgetTopics drops the offsets of topics that are gone: those named, and those
-// that the metadata does not know.
+// that the metadata does not know although it is current.
 func (s *shard) forgetTopics(removed []group.TopicRef) {
 	s.mu.Lock()
 	defer s.unlock()
@@ -412,7 +415,8 @@ func (s *shard) forgetTopicsLocked() {
 	image := s.c.o.Image()
 	gone := slices.Clone(s.mu.gone)
 	for _, ref := range s.mu.machine.Topics() {
-		if ref.ID.IsZero() && image.TopicByName(ref.Name) == nil || !ref.ID.IsZero() && image.TopicByID(ref.ID) == nil {
+		unknown := ref.ID.IsZero() && image.TopicByName(ref.Name) == nil || !ref.ID.IsZero() && image.TopicByID(ref.ID) == nil
+		if unknown && s.mu.current { // else it may be one that this broker has not heard of yet
 			gone = append(gone, ref)
 		}
 	}
@@ -421,6 +425,20 @@ func (s *shard) forgetTopicsLocked() {
 		s.mu.goneAt = max(s.mu.last, e.Seq)
 		s.doLocked(e)
 	}
+}
+
+// metadataIsCurrent: the metadata here is not older than anything that was loaded.
+func (s *shard) metadataIsCurrent() {
+	s.mu.Lock()
+	defer s.unlock()
+	s.mu.current = true
+	s.forgetTopicsLocked()
+}
+
+func (s *shard) isActive() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.state == active
 }
 
 // goneTopics are the deleted topics that a successor has to think of.

@@ -43,6 +43,9 @@ type Options struct {
 	// "whatever the directory says". A fresh directory is founded with them.
 	NodeID    kafka.BrokerID
 	ClusterID kafka.ClusterID
+	// Undecided: a fresh directory gets no cluster id of its own; SetCluster gives it
+	// one when the brokers have agreed.
+	Undecided bool
 	// JournalBytes is what the journal may grow to; 0 means journal.DefaultSize.
 	JournalBytes int64
 	// ReserveBytes of free space are kept: below them writes are refused. 0 means
@@ -74,8 +77,10 @@ var ErrClosed = errors.New("the data directory is closed")
 type Dir struct {
 	o        Options
 	identity Identity
-	fresh    bool // this Open made the directory what it is
-	clean    bool // the last process stopped in order
+	fresh    bool              // this Open made the directory what it is
+	clean    bool              // the last process stopped in order
+	previous kafka.BrokerEpoch // of the incarnation that did
+	epoch    kafka.BrokerEpoch // to be noted by Close
 	lock     io.Closer
 	journal  *journal.Journal
 	stats    Stats
@@ -174,6 +179,9 @@ func (d *Dir) open() (err error) {
 		return err
 	}
 	if err := d.takeCleanMark(); err != nil {
+		return err
+	}
+	if err := d.takeMarker(); err != nil {
 		return err
 	}
 	if err := d.removeTrash(); err != nil {
@@ -333,6 +341,9 @@ func (d *Dir) Close() error {
 	if err == nil && whole {
 		// No goroutine is left that could touch the map.
 		err = vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, cleanName), encodePoints(d.mu.cleanLogs))
+		if err == nil {
+			err = d.storeMarker()
+		}
 	}
 	return errors.Join(err, d.lock.Close())
 }

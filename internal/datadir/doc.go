@@ -26,7 +26,8 @@
 //  3. A round of the journal is released only after a checkpoint of every log
 //     that has entries in it, and after the recovery points are stored.
 //  4. The clean-shutdown marker is removed, durably, before anything is loaded,
-//     and written only after everything is synced.
+//     and written only after everything is synced; the marker of the broker epoch
+//     goes with it and comes last.
 //  5. The identity on disk outranks what the caller asks for. A damaged identity
 //     is never taken for a fresh directory, a missing journal or log directory
 //     never for an empty one.
@@ -45,6 +46,7 @@
 //
 //	datadir.go    the type, open, close
 //	identity.go   meta.properties
+//	marker.go     the broker epoch of a stop in order
 //	logs.go       opening logs
 //	create.go     many new logs together
 //	remove.go     deleting the logs of deleted topics; what belongs to no topic

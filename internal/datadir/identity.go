@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"holdfast/internal/bin"
+	"holdfast/internal/invariant"
 	"holdfast/internal/kafka"
 	"holdfast/internal/vfs"
 )
@@ -26,7 +27,7 @@ const identityMax = 64 << 10
 
 // Identity says whose directory this is. It is on disk from the first start.
 type Identity struct {
-	ClusterID   kafka.ClusterID
+	ClusterID   kafka.ClusterID // zero until it is decided, see Options.Undecided
 	NodeID      kafka.BrokerID
 	DirectoryID kafka.DirectoryID
 	// Starts counts the starts of this directory, this one included. Registration
@@ -37,6 +38,10 @@ type Identity struct {
 	// a missing one is a loss, and never a reason to found another. A directory of
 	// a version that did not keep this says false until its next start is through.
 	Founded bool
+	// Proposal is the cluster that this directory may be founded with: a text of
+	// whoever founds, empty where there is none. It stays when the cluster is
+	// founded.
+	Proposal string
 }
 
 // ErrNewer: the directory was written by a newer version of this program.
@@ -52,6 +57,9 @@ func (id Identity) encode() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", id.ClusterID, id.NodeID, id.DirectoryID)
 	fmt.Fprintf(&b, "holdfast.format=%d\nholdfast.starts=%d\nholdfast.founded=%t\n", formatVersion, id.Starts, id.Founded)
+	if id.Proposal != "" {
+		fmt.Fprintf(&b, "holdfast.proposal=%s\n", id.Proposal)
+	}
 	fmt.Fprintf(&b, "holdfast.checksum=%08x\n", bin.CRC32C(b.Bytes()))
 	return b.Bytes()
 }
@@ -95,7 +103,7 @@ func decodeIdentity(b []byte) (Identity, error) {
 		founded, err5 = strconv.ParseBool(text)
 	}
 	return Identity{ClusterID: kafka.ClusterID(cluster), DirectoryID: kafka.DirectoryID(directory),
-		NodeID: kafka.BrokerID(node), Starts: starts, Founded: founded}, errors.Join(err1, err2, err3, err4, err5)
+		NodeID: kafka.BrokerID(node), Starts: starts, Founded: founded, Proposal: values["holdfast.proposal"]}, errors.Join(err1, err2, err3, err4, err5)
 }
 
 // claim reads the identity, or founds one in an empty directory, counts this
@@ -119,6 +127,9 @@ func (d *Dir) claim() error {
 		if err := d.agree(); err != nil {
 			return err
 		}
+		if d.identity.ClusterID.IsZero() && !d.o.Undecided {
+			d.identity.ClusterID = d.newCluster()
+		}
 	}
 	d.identity.Starts++
 	return d.storeIdentity()
@@ -130,6 +141,30 @@ func (d *Dir) storeIdentity() error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// Propose notes, durably, with which cluster this directory may be founded, in one
+// line. What is noted is never exchanged for something else.
+func (d *Dir) Propose(proposal string) error {
+	have := d.identity.Proposal
+	invariant.Check(!d.identity.Founded && (have == "" || have == proposal) && !strings.ContainsAny(proposal, "\n\r"),
+		"propose %q in a directory that holds %q, founded %v", proposal, have, d.identity.Founded)
+	if have == proposal {
+		return nil
+	}
+	d.identity.Proposal = proposal
+	return d.storeIdentity()
+}
+
+// SetCluster notes, durably, the cluster of a directory that was opened Undecided.
+func (d *Dir) SetCluster(id kafka.ClusterID) error {
+	have := d.identity.ClusterID
+	invariant.Check(!id.IsZero() && (have.IsZero() || have == id), "cluster %s in a directory of cluster %s", id, have)
+	if have == id {
+		return nil
+	}
+	d.identity.ClusterID = id
+	return d.storeIdentity()
 }
 
 // MarkFounded notes, durably, that the metadata log of this directory is
@@ -159,15 +194,22 @@ func (d *Dir) mustBeEmpty() error {
 }
 
 func (d *Dir) found() Identity {
-	id := Identity{ClusterID: d.o.ClusterID, NodeID: max(d.o.NodeID, 0)}
+	id := Identity{NodeID: max(d.o.NodeID, 0)}
 	if d.o.NodeID == kafka.NoBroker {
 		id.NodeID = 1
 	}
-	if id.ClusterID.IsZero() {
-		id.ClusterID = kafka.ClusterID(kafka.NewUUID(d.o.Env.Rand))
+	if !d.o.Undecided {
+		id.ClusterID = d.newCluster()
 	}
 	id.DirectoryID = kafka.DirectoryID(kafka.NewUUID(d.o.Env.Rand))
 	return id
+}
+
+func (d *Dir) newCluster() kafka.ClusterID {
+	if d.o.ClusterID.IsZero() {
+		return kafka.ClusterID(kafka.NewUUID(d.o.Env.Rand))
+	}
+	return d.o.ClusterID
 }
 
 // agree compares what the caller asks for with what the disk says.
@@ -175,8 +217,11 @@ func (d *Dir) agree() error {
 	if want := d.o.NodeID; want != kafka.NoBroker && want != d.identity.NodeID {
 		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("belongs to node %d, not %d: start it with that node id, or use another directory", d.identity.NodeID, want)}
 	}
-	if want := d.o.ClusterID; !want.IsZero() && want != d.identity.ClusterID {
+	if want := d.o.ClusterID; !want.IsZero() && !d.identity.ClusterID.IsZero() && want != d.identity.ClusterID {
 		return &IdentityError{Dir: d.o.Dir, Cause: fmt.Sprintf("belongs to cluster %s, not %s", d.identity.ClusterID, want)}
+	}
+	if d.identity.Proposal != "" && !d.identity.Founded && !d.o.Undecided {
+		return &IdentityError{Dir: d.o.Dir, Cause: "holds the proposal of a cluster of several brokers: start it with --bootstrap and the addresses of all, as before"}
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ var wellKnownMethods = []string{"Error", "Unwrap", "Is", "String"}
 
 // purePackages decide and encode. Whoever calls them brings the time, the bytes
 // and the randomness, so that every run can be repeated.
-var purePackages = []string{"kafka", "bin", "record", "wire", "producer", "meta", "controller", "config", "isr", "group", "invariant"}
+var purePackages = []string{"kafka", "bin", "record", "wire", "producer", "meta", "controller", "config", "isr", "founding", "group", "auth", "invariant"}
 
 var impureImports = map[string]string{
 	"os": "take the bytes as a parameter", "io/ioutil": "take the bytes as a parameter", "os/exec": "no",

@@ -59,6 +59,11 @@ func (a *applier) apply(r Record) error {
 	if _, first := r.(*Cluster); !first && a.next.cluster.ID.IsZero() {
 		return fmt.Errorf("record before the cluster's: %w", errOrder)
 	}
+	if r.version() > 1 || r.Kind() == KindRemoveBroker {
+		if level := a.next.cluster.FeatureLevel; level < LevelReplication {
+			return fmt.Errorf("at feature level %d: %w", level, errLevel)
+		}
+	}
 	switch r := r.(type) {
 	case *Cluster:
 		return a.applyCluster(r)
@@ -78,6 +83,8 @@ func (a *applier) apply(r Record) error {
 		return a.applyConfig(r)
 	case *ProducerIDs:
 		return a.applyProducerIDs(r)
+	case *RemoveBroker:
+		return a.applyRemoveBroker(r)
 	}
 	return fmt.Errorf("record of type %T: %w", r, errUnknown)
 }
@@ -121,6 +128,17 @@ func (a *applier) applyBroker(r *Broker) error {
 	}
 	a.next.brokers = a.next.brokers.set(b.ID, &b)
 	a.brokers = append(a.brokers, b.ID)
+	return nil
+}
+
+// applyRemoveBroker does not look for partitions that name the broker: whoever
+// decided did, and an image does without.
+func (a *applier) applyRemoveBroker(r *RemoveBroker) error {
+	if a.next.Broker(r.ID) == nil {
+		return fmt.Errorf("broker %d: %w", r.ID, errUnknown)
+	}
+	a.next.brokers = a.next.brokers.delete(r.ID)
+	a.brokers = append(a.brokers, r.ID)
 	return nil
 }
 
@@ -172,6 +190,10 @@ func (p *PartitionRecord) validate() error {
 		return fmt.Errorf("leader %d outside isr %v: %w", p.Leader, p.ISR, errValue)
 	case p.LowestMinISR < 1 || p.LowestMinISR > p.MinISR || p.TargetReplicas < 1:
 		return fmt.Errorf("min isr %d, lowest %d, target %d: %w", p.MinISR, p.LowestMinISR, p.TargetReplicas, errValue)
+	case !isSubset(p.Adding, p.Replicas) || hasTwice(p.Adding) || !isSubset(p.Removing, p.Replicas) || hasTwice(p.Removing) || overlap(p.Adding, p.Removing):
+		return fmt.Errorf("adding %v and removing %v of replicas %v: %w", p.Adding, p.Removing, p.Replicas, errValue)
+	case len(p.Removing) == len(p.Replicas):
+		return fmt.Errorf("removing every replica: %w", errValue)
 	case p.LeaderEpoch < 0 || p.PartitionEpoch < 0:
 		return fmt.Errorf("leader epoch %d, partition epoch %d: %w", p.LeaderEpoch, p.PartitionEpoch, errValue)
 	}
@@ -247,6 +269,12 @@ func (c *PartitionChange) over(old *PartitionRecord) *PartitionRecord {
 	}
 	if c.Fields&SetTargetReplicas != 0 {
 		p.TargetReplicas = c.TargetReplicas
+	}
+	if c.Fields&SetReassignment != 0 {
+		p.Adding, p.Removing = c.Adding, c.Removing
+	}
+	if c.Fields&SetForced != 0 {
+		p.Forced = c.Forced
 	}
 	return &p
 }

@@ -31,8 +31,8 @@ const frameHead = 3 // kind and version
 
 // versions holds the newest known version of each kind.
 var versions = map[Kind]uint8{
-	KindCluster: 1, KindFeatureLevel: 1, KindBroker: 1, KindTopic: 1, KindPartition: 1,
-	KindPartitionChange: 1, KindRemoveTopic: 1, KindConfig: 1, KindProducerIDs: 1,
+	KindCluster: 1, KindFeatureLevel: 1, KindBroker: 2, KindTopic: 1, KindPartition: 2,
+	KindPartitionChange: 2, KindRemoveTopic: 1, KindConfig: 1, KindProducerIDs: 1, KindRemoveBroker: 1,
 }
 
 // Bounds of what a record may hold. Decide stays below them; a decoder that sees
@@ -51,7 +51,7 @@ func AppendRecords(dst []byte, records []Record) []byte {
 	for _, r := range records {
 		mark := len(dst)
 		dst = bin.AppendUint16(dst, uint16(r.Kind()))
-		dst = append(dst, versions[r.Kind()])
+		dst = append(dst, r.version())
 		dst = bin.CloseTag(r.body(dst), mark)
 	}
 	return dst
@@ -109,7 +109,7 @@ func decodeFrame(r *bin.Reader) (Record, error) {
 	case version == 0:
 		return nil, &CorruptionError{Position: at, Cause: fmt.Errorf("%s record of version 0: %w", kind, errValue)}
 	}
-	rec := decodeBody(kind, r)
+	rec := decodeBody(kind, version, r)
 	if r.OK() && r.Left() != left {
 		r.Fail(errFrame)
 	}
@@ -119,27 +119,44 @@ func decodeFrame(r *bin.Reader) (Record, error) {
 	return rec, nil
 }
 
-func decodeBody(kind Kind, r *bin.Reader) Record {
+func decodeBody(kind Kind, version uint8, r *bin.Reader) Record {
 	switch kind {
 	case KindCluster:
 		return &Cluster{ID: kafka.ClusterID(r.UUID()), FeatureLevel: FeatureLevel(r.Uint16())}
 	case KindFeatureLevel:
 		return &FeatureLevelRecord{Level: FeatureLevel(r.Uint16())}
 	case KindBroker:
-		return decodeBroker(r)
+		return decodeBroker(version, r)
 	case KindTopic:
 		return &TopicRecord{ID: kafka.TopicID(r.UUID()), Name: text(r, textMax)}
 	case KindPartition:
-		return decodePartition(r)
+		return decodePartition(version, r)
 	case KindPartitionChange:
-		return decodePartitionChange(r)
+		return decodePartitionChange(version, r)
 	case KindRemoveTopic:
 		return &RemoveTopic{ID: kafka.TopicID(r.UUID())}
 	case KindConfig:
 		return decodeConfig(r)
+	case KindRemoveBroker:
+		return &RemoveBroker{ID: kafka.BrokerID(bounded(r, math.MaxInt32))}
 	default: // KindProducerIDs; decodeFrame let nothing else pass
 		return &ProducerIDs{Next: kafka.ProducerID(natural(r)), Broker: kafka.BrokerID(r.Varint()), Epoch: kafka.BrokerEpoch(r.Varlong())}
 	}
+}
+
+func (*Cluster) version() uint8            { return 1 }
+func (*FeatureLevelRecord) version() uint8 { return 1 }
+func (*TopicRecord) version() uint8        { return 1 }
+func (*RemoveTopic) version() uint8        { return 1 }
+func (*Config) version() uint8             { return 1 }
+func (*ProducerIDs) version() uint8        { return 1 }
+func (*RemoveBroker) version() uint8       { return 1 }
+
+func (b *Broker) version() uint8 {
+	if b.ShuttingDown || b.Features > 0 {
+		return 2
+	}
+	return 1
 }
 
 func (c *Cluster) body(dst []byte) []byte {
@@ -161,10 +178,15 @@ func (b *Broker) body(dst []byte) []byte {
 		dst = bin.AppendUvarint(dst, uint32(e.Port))
 	}
 	dst = bin.AppendString(dst, b.Rack, true)
-	return bin.AppendBool(dst, b.Fenced)
+	dst = bin.AppendBool(dst, b.Fenced)
+	if b.version() >= 2 {
+		dst = bin.AppendBool(dst, b.ShuttingDown)
+		dst = bin.AppendUint16(dst, uint16(b.Features))
+	}
+	return dst
 }
 
-func decodeBroker(r *bin.Reader) *Broker {
+func decodeBroker(version uint8, r *bin.Reader) *Broker {
 	b := &Broker{ID: kafka.BrokerID(r.Varint()), Epoch: kafka.BrokerEpoch(r.Varlong()), Incarnation: r.UUID(), Starts: r.Uvarlong()}
 	b.Directories = decodeDirectories(r)
 	n := count(r, endpointsMax, 3)
@@ -173,8 +195,14 @@ func decodeBroker(r *bin.Reader) *Broker {
 	}
 	b.Rack = text(r, textMax)
 	b.Fenced = flag(r)
+	if version >= 2 {
+		b.ShuttingDown = flag(r)
+		b.Features = FeatureLevel(r.Uint16())
+	}
 	return b
 }
+
+func (b *RemoveBroker) body(dst []byte) []byte { return bin.AppendUvarint(dst, uint32(b.ID)) }
 
 func (t *TopicRecord) body(dst []byte) []byte {
 	return bin.AppendString(bin.AppendUUID(dst, t.ID), t.Name, true)

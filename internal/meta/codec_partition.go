@@ -8,11 +8,33 @@ import (
 	"holdfast/internal/kafka"
 )
 
+func (p *PartitionRecord) version() uint8 {
+	if p.IsReassigning() || p.Forced != nil {
+		return 2
+	}
+	return 1
+}
+
+func (c *PartitionChange) version() uint8 {
+	if c.Fields&^setAllV1 != 0 {
+		return 2
+	}
+	return 1
+}
+
+// fieldsOf are all fields of a version.
+func fieldsOf(version uint8) PartitionFields {
+	if version == 1 {
+		return setAllV1
+	}
+	return setAll
+}
+
 func (p *PartitionRecord) body(dst []byte) []byte {
 	dst = bin.AppendUUID(dst, p.TopicID)
 	dst = bin.AppendUvarint(dst, uint32(p.Index))
 	dst = bin.AppendUvarint(dst, uint32(p.PartitionEpoch))
-	return p.fields(dst, setAll)
+	return p.fields(dst, fieldsOf(p.version()))
 }
 
 // body of a change has the fields that it sets in the order of their bits.
@@ -51,20 +73,47 @@ func (p *PartitionRecord) fields(dst []byte, set PartitionFields) []byte {
 	if set&SetTargetReplicas != 0 {
 		dst = bin.AppendUvarint(dst, uint32(p.TargetReplicas))
 	}
+	if set&SetReassignment != 0 {
+		dst = appendBrokers(dst, p.Adding)
+		dst = appendBrokers(dst, p.Removing)
+	}
+	if set&SetForced != 0 {
+		dst = p.Forced.append(dst)
+	}
 	return dst
 }
 
-func decodePartition(r *bin.Reader) *PartitionRecord {
+// append writes whether there was one, and if so what it was.
+func (f *ForcedRecovery) append(dst []byte) []byte {
+	dst = bin.AppendBool(dst, f != nil)
+	if f == nil {
+		return dst
+	}
+	dst = bin.AppendUvarint(dst, uint32(f.LeaderEpoch))
+	dst = bin.AppendUvarlong(dst, uint64(f.Cut))
+	dst = bin.AppendVarlong(dst, int64(f.At))
+	return bin.AppendString(dst, f.Reason, true)
+}
+
+func decodeForced(r *bin.Reader) *ForcedRecovery {
+	if !flag(r) {
+		return nil
+	}
+	return &ForcedRecovery{LeaderEpoch: kafka.LeaderEpoch(bounded(r, math.MaxInt32)), Cut: kafka.Offset(natural(r)),
+		At: kafka.Timestamp(r.Varlong()), Reason: text(r, textMax)}
+}
+
+func decodePartition(version uint8, r *bin.Reader) *PartitionRecord {
 	p := new(PartitionRecord)
 	p.decodeHead(r)
-	p.decodeFields(r, setAll)
+	p.decodeFields(r, fieldsOf(version))
 	return p
 }
 
-func decodePartitionChange(r *bin.Reader) *PartitionChange {
+func decodePartitionChange(version uint8, r *bin.Reader) *PartitionChange {
 	c := new(PartitionChange)
 	c.decodeHead(r)
-	c.Fields = PartitionFields(bounded(r, uint32(setAll)))
+	c.Fields = PartitionFields(bounded(r, uint32(fieldsOf(version))))
 	c.decodeFields(r, c.Fields)
 	return c
 }
@@ -104,6 +153,13 @@ func (p *PartitionRecord) decodeFields(r *bin.Reader, set PartitionFields) {
 	}
 	if set&SetTargetReplicas != 0 {
 		p.TargetReplicas = int(bounded(r, math.MaxInt16))
+	}
+	if set&SetReassignment != 0 {
+		p.Adding = decodeBrokers(r)
+		p.Removing = decodeBrokers(r)
+	}
+	if set&SetForced != 0 {
+		p.Forced = decodeForced(r)
 	}
 }
 

@@ -43,11 +43,34 @@ func samples() map[string]meta.Record {
 	}
 }
 
+// samplesV2 are what version 1 of the records could not hold.
+func samplesV2() map[string]meta.Record {
+	p := *samples()["partition"].(*meta.PartitionRecord)
+	p.Adding, p.Removing = []kafka.BrokerID{2}, []kafka.BrokerID{300}
+	p.Forced = &meta.ForcedRecovery{LeaderEpoch: 4, Cut: 123456789, At: 1234567890123, Reason: "why"}
+	all := meta.PartitionChange{Fields: meta.SetForced<<1 - 1, PartitionRecord: p}
+	b := *samples()["broker"].(*meta.Broker)
+	b.ShuttingDown, b.Features = true, 2
+	return map[string]meta.Record{
+		"broker":                      &b,
+		"partition":                   &p,
+		"partition-change-all":        &all,
+		"partition-change-reassigned": &meta.PartitionChange{Fields: meta.SetReassignment, PartitionRecord: meta.PartitionRecord{TopicID: topicID(3), PartitionEpoch: 9}},
+		"partition-change-unforced":   &meta.PartitionChange{Fields: meta.SetForced, PartitionRecord: meta.PartitionRecord{TopicID: topicID(3), PartitionEpoch: 9}},
+		"remove-broker":               &meta.RemoveBroker{ID: 300},
+	}
+}
+
 // TestCodec_GoldenBytes: every record of every version has the bytes that were
 // written down when the version was made. Later versions read them for ever.
 func TestCodec_GoldenBytes(t *testing.T) {
-	for name, r := range samples() {
-		file := filepath.Join("testdata", "format", "v1", name+".hex")
+	golden(t, "v1", samples())
+	golden(t, "v2", samplesV2())
+}
+
+func golden(t *testing.T, version string, samples map[string]meta.Record) {
+	for name, r := range samples {
+		file := filepath.Join("testdata", "format", version, name+".hex")
 		got := meta.AppendRecords(nil, []meta.Record{r})
 		if *rewrite {
 			if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -80,7 +103,7 @@ func TestCodec_NewerIsRefusedInPlainWords(t *testing.T) {
 		b = bin.AppendUvarint(b, uint32(3+len(body)))
 		return append(append(bin.AppendUint16(b, kind), version), body...)
 	}
-	for name, b := range map[string][]byte{"kind": one(500, 1, 1, 2), "version": one(uint16(meta.KindTopic), 2, 1, 2)} {
+	for name, b := range map[string][]byte{"kind": one(500, 1, 1, 2), "version": one(uint16(meta.KindTopic), 2, 1, 2), "version 3": one(uint16(meta.KindPartition), 3, 1, 2)} {
 		_, err := meta.DecodeRecords(b)
 		var newer *meta.VersionError
 		if !errors.As(err, &newer) || !strings.Contains(err.Error(), "a newer version of holdfast has written it") {
@@ -91,7 +114,11 @@ func TestCodec_NewerIsRefusedInPlainWords(t *testing.T) {
 
 // TestCodec_Damage: bytes that no encoder writes are refused, wherever they are.
 func TestCodec_Damage(t *testing.T) {
-	for name, r := range samples() {
+	all := samples()
+	for name, r := range samplesV2() {
+		all[name+" v2"] = r
+	}
+	for name, r := range all {
 		good := meta.AppendRecords(nil, []meta.Record{r})
 		for cut := range good {
 			if _, err := meta.DecodeRecords(good[:cut]); err == nil {
@@ -120,6 +147,9 @@ func FuzzDecodeRecords(f *testing.F) {
 	for _, r := range samples() {
 		f.Add(meta.AppendRecords(nil, []meta.Record{r}))
 		all = append(all, r)
+	}
+	for _, r := range samplesV2() {
+		f.Add(meta.AppendRecords(nil, []meta.Record{r}))
 	}
 	f.Add(meta.AppendRecords(nil, all))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -46,7 +46,8 @@ func (d Delta) TopicIDs() []kafka.TopicID { return d.topics }
 // order of topic id and index.
 func (d Delta) Partitions() []kafka.TopicIDPartition { return d.partitions }
 
-// Brokers lists the brokers whose registrations changed, in the order of their ids.
+// Brokers lists the brokers whose registrations changed or ended, in the order of
+// their ids.
 func (d Delta) Brokers() []kafka.BrokerID { return d.brokers }
 
 // ConfigsOfBrokers reports whether a setting of a broker, or of all of them,
@@ -115,10 +116,16 @@ func Difference(from, to *Image) Delta {
 	slices.SortFunc(d.topics, compareTopicIDs)
 	slices.SortFunc(d.partitions, comparePartitions)
 	for b := range to.brokers.values() {
-		if old := from.Broker(b.ID); old == nil || old.Epoch != b.Epoch || old.String() != b.String() {
+		if old := from.Broker(b.ID); old == nil || old.Epoch != b.Epoch || old.String() != b.String() || old.Features != b.Features {
 			d.brokers = append(d.brokers, b.ID)
 		}
 	}
+	for b := range from.brokers.values() {
+		if to.Broker(b.ID) == nil {
+			d.brokers = append(d.brokers, b.ID)
+		}
+	}
+	slices.Sort(d.brokers)
 	return d
 }
 

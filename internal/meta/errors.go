@@ -46,4 +46,5 @@ var (
 	errUnknown   = errors.New("names something that does not exist")
 	errDuplicate = errors.New("exists already")
 	errOrder     = errors.New("out of order")
+	errLevel     = errors.New("not allowed yet")
 )

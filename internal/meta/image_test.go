@@ -288,3 +288,62 @@ func BenchmarkImage_Load(b *testing.B) {
 		})
 	}
 }
+
+// TestApply_Levels: what an older program could not read is refused below its
+// feature level, whoever decided it.
+func TestApply_Levels(t *testing.T) {
+	i, _ := mustApply(t, baseImage(t), 1, &meta.TopicRecord{ID: topicID(1), Name: "a"}, newPartition(topicID(1), 0))
+	reassigned := func() *meta.PartitionChange {
+		c := &meta.PartitionChange{Fields: meta.SetReassignment}
+		c.TopicID, c.PartitionEpoch, c.Removing = topicID(1), 1, []kafka.BrokerID{2}
+		return c
+	}
+	shutting := newBroker(1, 1)
+	shutting.ShuttingDown = true
+	for name, r := range map[string]meta.Record{"reassignment": reassigned(), "shutdown": shutting, "removal": &meta.RemoveBroker{ID: 1}} {
+		var damage *meta.CorruptionError
+		if _, _, err := i.Apply(2, []meta.Record{r}); !errors.As(err, &damage) || !strings.Contains(err.Error(), "feature level 1") {
+			t.Errorf("%s at level 1: %v", name, err)
+		}
+		if _, _, err := i.Apply(2, []meta.Record{&meta.FeatureLevelRecord{Level: 2}, r}); err != nil {
+			t.Errorf("%s at level 2: %v", name, err)
+		}
+	}
+	i, _ = mustApply(t, i, 2, &meta.FeatureLevelRecord{Level: 2})
+	for name, edit := range map[string]func(*meta.PartitionChange){
+		"adds a stranger":     func(c *meta.PartitionChange) { c.Adding = []kafka.BrokerID{3} },
+		"adds and removes":    func(c *meta.PartitionChange) { c.Adding = c.Removing },
+		"removes every one":   func(c *meta.PartitionChange) { c.Removing = []kafka.BrokerID{1, 2} },
+		"removes one twice":   func(c *meta.PartitionChange) { c.Removing = []kafka.BrokerID{2, 2} },
+		"removes a stranger":  func(c *meta.PartitionChange) { c.Removing = []kafka.BrokerID{7} },
+		"adds a negative one": func(c *meta.PartitionChange) { c.Adding = []kafka.BrokerID{-1} },
+	} {
+		c := reassigned()
+		edit(c)
+		if _, _, err := i.Apply(3, []meta.Record{c}); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if _, _, err := i.Apply(3, []meta.Record{&meta.RemoveBroker{ID: 9}}); err == nil {
+		t.Error("a broker that is not there was removed")
+	}
+}
+
+// TestDelta_Brokers: registrations that changed or ended, by entry and between
+// images.
+func TestDelta_Brokers(t *testing.T) {
+	from, _ := mustApply(t, baseImage(t), 1, &meta.FeatureLevelRecord{Level: 2})
+	knows := newBroker(1, 1)
+	knows.Epoch, knows.Features = from.Broker(1).Epoch, 2
+	to, delta := mustApply(t, from, 2, knows, &meta.RemoveBroker{ID: 2}, newBroker(3, 1))
+	want := []kafka.BrokerID{1, 2, 3}
+	if !slices.Equal(delta.Brokers(), want) {
+		t.Errorf("entry: %v", delta.Brokers())
+	}
+	if got := meta.Difference(from, to).Brokers(); !slices.Equal(got, want) {
+		t.Errorf("difference: %v", got)
+	}
+	if to.Broker(2) != nil || to.Broker(1).FeatureLevel() != 2 || to.Broker(3).FeatureLevel() != 1 {
+		t.Errorf("%s", to)
+	}
+}

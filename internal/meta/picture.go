@@ -60,10 +60,13 @@ func (b *Broker) String() string {
 	if b.Fenced {
 		s += " fenced"
 	}
+	if b.ShuttingDown {
+		s += " shutting down"
+	}
 	return s
 }
 
-// String is one line: what is usual (no ELR, no lost replica) is left out.
+// String is one line: what is usual (no ELR, no lost replica, nothing forced) is left out.
 func (p *PartitionRecord) String() string {
 	s := fmt.Sprintf("%d: leader %s e%d p%d replicas %s isr %s", p.Index, leaderText(p.Leader), p.LeaderEpoch, p.PartitionEpoch, list(p.Replicas), list(p.ISR))
 	if len(p.ELR) > 0 {
@@ -78,6 +81,15 @@ func (p *PartitionRecord) String() string {
 	}
 	if p.TargetReplicas != len(p.Replicas) {
 		s += fmt.Sprintf(" target %d", p.TargetReplicas)
+	}
+	if len(p.Adding) > 0 {
+		s += " adding " + list(p.Adding)
+	}
+	if len(p.Removing) > 0 {
+		s += " removing " + list(p.Removing)
+	}
+	if f := p.Forced; f != nil {
+		s += fmt.Sprintf(" forced in e%d at offset %d (%s)", f.LeaderEpoch, f.Cut, f.Reason)
 	}
 	return s
 }

@@ -21,12 +21,14 @@ const (
 	KindRemoveTopic     Kind = 7
 	KindConfig          Kind = 8
 	KindProducerIDs     Kind = 9
+	KindRemoveBroker    Kind = 10
 )
 
 var kindNames = map[Kind]string{
 	KindCluster: "cluster", KindFeatureLevel: "feature-level", KindBroker: "broker", KindTopic: "topic",
 	KindPartition: "partition", KindPartitionChange: "partition-change", KindRemoveTopic: "remove-topic",
 	KindConfig: "config", KindProducerIDs: "producer-ids",
+	KindRemoveBroker: "remove-broker",
 }
 
 // String is the kind's name as pictures and errors print it.
@@ -42,7 +44,10 @@ func (k Kind) String() string {
 // record after it was made.
 type Record interface {
 	Kind() Kind
-	// body appends the newest version of the record without its frame.
+	// version is the lowest one that can hold the record, so that what an older
+	// program could have written still has its bytes.
+	version() uint8
+	// body appends that version of the record without its frame.
 	body(dst []byte) []byte
 }
 
@@ -53,8 +58,12 @@ type FeatureLevel uint16
 // The levels that this program knows.
 const (
 	FeatureLevelMin FeatureLevel = 1
-	FeatureLevelMax FeatureLevel = 1
+	FeatureLevelMax FeatureLevel = LevelReplication
 )
+
+// LevelReplication allows what more than one broker needs: controlled shutdown,
+// reassignments, forced recoveries and the removal of brokers.
+const LevelReplication FeatureLevel = 2
 
 // Cluster is the first fact of a cluster.
 type Cluster struct {
@@ -85,8 +94,22 @@ type Broker struct {
 	Directories []kafka.DirectoryID
 	Endpoints   []Endpoint
 	Rack        string // empty: none
-	Fenced      bool   // not electable, not in an ISR, not shown to clients
+	// Fenced: not electable, not shown to clients, and in no ISR that has another
+	// member.
+	Fenced bool
+	// ShuttingDown: leaves in order; elected for nothing and admitted to no ISR.
+	// The next incarnation begins without it.
+	ShuttingDown bool
+	// Features is the newest level that its program knows; 0 stands for
+	// FeatureLevelMin.
+	Features FeatureLevel
 }
+
+// IsLive reports whether the broker may lead and be admitted to an ISR.
+func (b *Broker) IsLive() bool { return b != nil && !b.Fenced && !b.ShuttingDown }
+
+// FeatureLevel is the newest level that the broker's program knows.
+func (b *Broker) FeatureLevel() FeatureLevel { return max(FeatureLevelMin, b.Features) }
 
 // Endpoint is an address of a broker under a listener's name.
 type Endpoint struct {
@@ -107,6 +130,11 @@ func (b *Broker) Endpoint(listener string) (Endpoint, bool) {
 
 // HasDirectory reports whether the broker's registration names the directory.
 func (b *Broker) HasDirectory(id kafka.DirectoryID) bool { return slices.Contains(b.Directories, id) }
+
+// RemoveBroker ends the registration of a broker that no partition names.
+type RemoveBroker struct {
+	ID kafka.BrokerID
+}
 
 // TopicRecord begins a topic without partitions.
 type TopicRecord struct {
@@ -147,7 +175,30 @@ type PartitionRecord struct {
 	LowestMinISR int
 	// TargetReplicas is the replication factor that a derived MinISR comes from.
 	TargetReplicas int
+	// Adding and Removing are the replicas that a reassignment adds and takes away
+	// when it is done. Until then they are all among Replicas; those that stay and
+	// those that come stand in front. (KIP-455)
+	Adding, Removing []kafka.BrokerID
+	// Forced is the last forced recovery of the partition, nil when there was none.
+	Forced *ForcedRecovery
 }
+
+// ForcedRecovery is the decision of an operator to go on without records that
+// may have been acknowledged.
+type ForcedRecovery struct {
+	// LeaderEpoch is the one that the recovery began. A replica whose log holds
+	// nothing of it or of later epochs may cut below its high watermark, down to
+	// Cut and no further, and keeps what it cuts off.
+	LeaderEpoch kafka.LeaderEpoch
+	// Cut is where the log of the chosen replica ended, and the smallest of these
+	// where recoveries were forced several times.
+	Cut    kafka.Offset
+	At     kafka.Timestamp
+	Reason string
+}
+
+// IsReassigning reports whether replicas are being added or taken away.
+func (p *PartitionRecord) IsReassigning() bool { return len(p.Adding)+len(p.Removing) > 0 }
 
 // HasReplica reports whether the broker hosts the partition.
 func (p *PartitionRecord) HasReplica(id kafka.BrokerID) bool { return slices.Contains(p.Replicas, id) }
@@ -168,8 +219,11 @@ const (
 	SetLeader // and LeaderEpoch
 	SetMinISR // and LowestMinISR
 	SetTargetReplicas
+	SetReassignment // Adding and Removing; since version 2
+	SetForced       // since version 2
 
-	setAll = SetTargetReplicas<<1 - 1
+	setAllV1 = SetTargetReplicas<<1 - 1
+	setAll   = SetForced<<1 - 1
 )
 
 // PartitionChange gives some fields of a partition new values. PartitionEpoch is
@@ -219,3 +273,6 @@ func (*Config) Kind() Kind { return KindConfig }
 
 // Kind implements Record.
 func (*ProducerIDs) Kind() Kind { return KindProducerIDs }
+
+// Kind implements Record.
+func (*RemoveBroker) Kind() Kind { return KindRemoveBroker }

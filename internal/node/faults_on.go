@@ -13,6 +13,7 @@ import (
 // planted are the faults that Options.Faults names, separated by commas:
 //
 //	ack-before-write    acknowledge a batch before it is written
+//	ack-before-high-watermark  acknowledge what the leader alone has
 //	no-fsync            every sync does nothing, and synchronous writes are ordinary ones
 //	no-producer-table   forget every producer at start
 //	commit-early        answer an offset commit before it is written
@@ -39,7 +40,7 @@ func (p planted) fs(real vfs.FS) vfs.FS {
 }
 
 func (p planted) partition() partition.Faults {
-	return partition.Faults{AckBeforeWrite: p.has("ack-before-write"), ForgetProducers: p.has("no-producer-table")}
+	return partition.Faults{AckBeforeWrite: p.has("ack-before-write"), AckEarly: p.has("ack-before-high-watermark"), ForgetProducers: p.has("no-producer-table")}
 }
 
 func (p planted) coord() coord.Faults {

@@ -31,22 +31,46 @@ func (n *Node) view() admin.View {
 	n.fillStorage(&v)
 	d := n.quorum.Describe()
 	v.Quorum = admin.Quorum{Leader: d.Leader, Term: int64(d.Term), HighWatermark: d.HighWatermark, LogEnd: d.LogEnd, IsLeader: d.Leader == id.NodeID}
+	for _, x := range d.Voters {
+		v.Quorum.Voters = append(v.Quorum.Voters, x.Node)
+	}
 	v.Quorum.Offline = len(n.broker.Failed())
 	return v
 }
 
 func (n *Node) partition(p *partition.Partition, state meta.Partition) admin.Partition {
 	o, counts, c := p.Offsets(), p.Counts(), p.Config()
+	writes, fetches := p.Waiting()
+	fault := ""
+	if err := p.Err(); err != nil {
+		fault = err.Error()
+	}
 	return admin.Partition{
 		Topic: p.Topic(), Index: p.ID().Partition,
 		Leader: state.Leader, LeaderEpoch: state.LeaderEpoch, Leading: o.Leading,
-		Replicas: len(state.Replicas), InSync: len(state.ISR), MinISR: c.EffectiveMinISR(len(state.Replicas)),
+		Replicas: len(state.Replicas), InSync: len(state.ISR), Assigned: state.Replicas, ISR: state.ISR, Followers: n.followers(p),
+		Waiting: writes, Fetches: fetches, Fault: fault, MinISR: c.EffectiveMinISR(len(state.Replicas)),
 		PageCache: c.Durability == config.DurabilityPageCache,
 		LogStart:  o.LogStart, HighWatermark: o.HighWatermark, Durable: o.Durable, LogEnd: o.LogEnd, Bytes: p.Log().Size(),
 		WeakZero: counts.WeakZero, WeakOne: counts.WeakOne,
 		In: admin.Flow{Records: counts.RecordsIn, Bytes: counts.BytesIn}, Out: counts.BytesOut,
 		Appends: admin.Tally{Total: counts.Appends, Failed: counts.Refused}, Reads: admin.Tally{Total: counts.Reads, Failed: counts.Unread},
 	}
+}
+
+// followers is what this broker knows of the other replicas, where it leads.
+func (n *Node) followers(p *partition.Partition) (list []admin.Follower) {
+	for _, r := range p.Replicas() {
+		if r.ID == n.dir.Identity().NodeID {
+			continue
+		}
+		f := admin.Follower{Broker: r.ID, FetchEnd: r.FetchEnd, Durable: r.DurableEnd, InSync: r.InSync}
+		if !r.LagSince.IsZero() {
+			f.Lag = n.o.Env.Clock.Since(r.LagSince)
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // checks are the conditions of readiness.

@@ -200,7 +200,7 @@ func (p *Partition) appendFailedLocked(err error) AppendResult {
 // already.
 func (p *Partition) parkLocked(end kafka.Offset, r AppendRequest) bool {
 	switch {
-	case r.Waiter == nil || r.Wait == WaitNone:
+	case r.Waiter == nil || r.Wait == WaitNone || p.ackEarly:
 		return false
 	case r.Wait == WaitLocal && p.pageCache(p.config.Load()):
 		return false // no flush of its own will ever tell

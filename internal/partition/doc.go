@@ -26,6 +26,7 @@
 //	append.go     the produce walk
 //	read.go       the fetch walk, look-ups, waiting for data
 //	producers.go  who writes with a producer id
+//	followers.go  what the leader knows of its followers
 //	upkeep.go     retention, expiry
 //	faults.go     planted faults, for proving the rigs
 package partition

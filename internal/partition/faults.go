@@ -16,6 +16,9 @@ import (
 type Faults struct {
 	// AckBeforeWrite acknowledges a batch before it is written.
 	AckBeforeWrite bool
+	// AckEarly acknowledges a batch when the leader alone has it, before the high
+	// watermark has passed it.
+	AckEarly bool
 	// ForgetProducers starts with a producer table that knows nobody, whatever
 	// the log says.
 	ForgetProducers bool
@@ -39,8 +42,8 @@ type aheadBatch struct {
 }
 
 func newFaulty(f Faults, l *log.Log) *faulty {
-	if f == (Faults{}) {
-		return nil
+	if !f.AckBeforeWrite && !f.ForgetProducers {
+		return nil // AckEarly needs no state
 	}
 	s := &faulty{Faults: f, table: l.Producers().Clone(), end: l.End()}
 	if f.ForgetProducers {

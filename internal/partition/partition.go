@@ -65,16 +65,17 @@ type Options struct {
 // Partition is one replica of a topic-partition. Its methods are safe for
 // concurrent use and never wait, except those that say so.
 type Partition struct {
-	topic   string
-	id      kafka.TopicIDPartition
-	self    kafka.BrokerID
-	log     *log.Log
-	storage Storage
-	clock   clock.Clock
-	config  atomic.Pointer[config.Topic]
-	weak    weakAcks
-	flow    flow
-	faulty  *faulty // nil but in builds that plant faults
+	topic    string
+	id       kafka.TopicIDPartition
+	self     kafka.BrokerID
+	log      *log.Log
+	storage  Storage
+	clock    clock.Clock
+	config   atomic.Pointer[config.Topic]
+	weak     weakAcks
+	flow     flow
+	faulty   *faulty // nil but in builds that plant faults
+	ackEarly bool    // planted: Faults.AckEarly
 
 	lagMax   time.Duration
 	outward  outward
@@ -167,7 +168,7 @@ const lagMaxDefault = 30 * time.Second
 // New makes a partition without a role. Everything in the log is on stable
 // storage, which is what opening it guarantees.
 func New(o Options) *Partition {
-	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log),
+	p := &Partition{topic: o.Topic, id: o.ID, self: o.Self, log: o.Log, storage: o.Storage, clock: o.Clock, faulty: newFaulty(o.Faults, o.Log), ackEarly: o.Faults.AckEarly,
 		lagMax: o.LagMax, outward: outward{isr: o.ISR, progressed: o.Progressed}, lost: kafka.NoOffset, turn: make(chan struct{}, 1)}
 	if p.lagMax <= 0 {
 		p.lagMax = lagMaxDefault

@@ -296,7 +296,9 @@ func (p *Partition) step(event func(*isr.Leader) isr.Effects) {
 
 // ReplicaDurable takes a follower's report that everything below end is on its
 // stable storage and was matched with this leader in leaderEpoch. It answers
-// ErrNone also where the report changes nothing.
+// ErrNone also where the report changes nothing, and STALE_BROKER_EPOCH where the
+// metadata here does not know the follower's incarnation as a live one: it has to
+// tell again.
 func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.BrokerEpoch, leaderEpoch kafka.LeaderEpoch, end kafka.Offset) kafka.ErrorCode {
 	var a after
 	now := p.clock.Now()
@@ -304,6 +306,8 @@ func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.Bro
 	code := p.checkReplicaLocked(replica, leaderEpoch)
 	switch {
 	case code != kafka.ErrNone:
+	case !slices.Contains(p.mu.term.Candidates, isr.Candidate{ID: replica, Epoch: brokerEpoch}):
+		code = kafka.ErrStaleBrokerEpoch
 	case end < 0 || end > p.log.End():
 		code = kafka.ErrInvalidRequest // matched with this leader, which has no such offset
 	default:

@@ -87,3 +87,13 @@ func (l *List) TakeAll(dst []*Waiter) []*Waiter {
 
 // Len is the number of registered waiters, finished ones included.
 func (l *List) Len() int { return len(l.waiters) }
+
+// Waiting is the number of registered waiters that still wait.
+func (l *List) Waiting() (n int) {
+	for _, w := range l.waiters {
+		if !w.Done() {
+			n++
+		}
+	}
+	return n
+}

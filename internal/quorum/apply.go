@@ -34,6 +34,7 @@ func (c *core) apply(x *pb.Entry) error {
 	for _, f := range c.subscribers {
 		f(o.delta, o.image)
 	}
+	c.noteConf(x)
 	c.applied(x.GetIndex(), x.GetTerm())
 	c.moveTip(x)
 	return nil
@@ -85,9 +86,14 @@ func decodeData(x *pb.Entry) ([]meta.Record, error) {
 func (c *core) moveTip(x *pb.Entry) {
 	switch {
 	case !c.leading:
-	case c.tip == nil && x.GetTerm() == c.node.BasicStatus().GetTerm():
-		c.tip = c.image
-	case c.tip != nil && c.tip.Offset() <= c.image.Offset():
+	case c.tip == nil:
+		// A change of members is followed by an entry of the library's own, which no
+		// decision may come before.
+		if x.GetTerm() == c.node.BasicStatus().GetTerm() && c.confAt == 0 && !c.store.membership.isJoint() {
+			c.tip = c.image
+			c.announce(true)
+		}
+	case c.tip.Offset() <= c.image.Offset():
 		c.tip = c.image // equal; the older one can go
 	}
 }
@@ -137,7 +143,7 @@ const (
 func (c *core) maybeSnapshot() error {
 	applied := uint64(c.image.Offset())
 	behind := applied - c.store.snapIndex
-	large := c.store.bytes >= max(snapshotEveryBytes, len(c.store.snapBytes))
+	large := c.remember || c.store.bytes >= max(snapshotEveryBytes, len(c.store.snapBytes))
 	if behind == 0 || !large && behind < snapshotEveryEntries || c.ticks < c.snapshotAt {
 		return nil
 	}
@@ -163,7 +169,11 @@ func (c *core) takeSnapshot() error {
 	if err != nil {
 		return fmt.Errorf("snapshot at %d: %w", applied, err)
 	}
-	return c.store.saveSnapshot(snapshot{index: applied, term: term, membership: c.store.membership, image: c.image})
+	if err := c.store.saveSnapshot(snapshot{index: applied, term: term, membership: c.store.membership, image: c.image}); err != nil {
+		return err
+	}
+	c.remember = false
+	return nil
 }
 
 // install takes the snapshot of a leader that is too far ahead for entries.
@@ -175,10 +185,15 @@ func (c *core) install(s *pb.Snapshot) error {
 	if snap.index != s.GetMetadata().GetIndex() || snap.term != s.GetMetadata().GetTerm() {
 		return &CorruptionError{File: "snapshot of the leader", Cause: errValue}
 	}
-	if snap.image.ClusterID() != c.image.ClusterID() {
-		return fmt.Errorf("snapshot of cluster %s: %w", snap.image.ClusterID(), ErrForeign)
+	if err := checkOwner(c.o, snap); err != nil {
+		return err
 	}
-	if err := c.store.install(snap, s.GetData()); err != nil {
+	return c.adopt(snap, s.GetData())
+}
+
+// adopt makes a snapshot of another member what is known here.
+func (c *core) adopt(snap snapshot, encoded []byte) error {
+	if err := c.store.install(snap, encoded); err != nil {
 		return err
 	}
 	delta := meta.Difference(c.image, snap.image)

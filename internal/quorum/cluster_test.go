@@ -29,8 +29,11 @@ const clusterSize = 3
 
 type cluster struct {
 	rng     *rand.Rand
-	members [clusterSize]*seat
-	wire    []Message
+	members []*seat
+	// flock: the members change, see flock_test.go. giveUp ends waiting for changes.
+	flock  bool
+	giveUp []func()
+	wire   []Message
 	// images holds the picture of each offset that anybody applied.
 	images  map[kafka.Offset]string
 	leaders map[uint64]int
@@ -73,6 +76,7 @@ func (c *cluster) Send(messages []Message) { c.wire = append(c.wire, messages...
 func (c *cluster) options(s *seat) *Options {
 	o := testOptions(s.g)
 	o.Self, o.DirectoryID, o.Transport, o.Config = kafka.BrokerID(s.id+1), seatDirectory(s.id), c, defaultConfig
+	o.Join = c.flock && s.id > 0
 	return &o
 }
 
@@ -90,7 +94,7 @@ func newCluster(t *testing.T, seed uint64, lazy func(string) bool) *cluster {
 	for id := range clusterSize {
 		s := &seat{id: id}
 		c.ground(s, vfs.NewMem(seed+uint64(id)), seed+uint64(id))
-		c.members[id] = s
+		c.members = append(c.members, s)
 		o := c.options(s)
 		dir := path.Join(o.Dir, StateDirectory)
 		must(t, s.g.FS.MkdirAll(dir), s.g.FS.SyncDir("."))
@@ -138,7 +142,7 @@ func (c *cluster) crash(s *seat) {
 func (c *cluster) act(s *seat, do func() error) error {
 	err := do()
 	if err == nil {
-		err = s.core.drain()
+		err = s.core.settle()
 	}
 	if errors.Is(err, vfs.ErrCrashed) || s.g.Disk.Crashed() {
 		c.crash(s)
@@ -169,13 +173,15 @@ func (c *cluster) step(calm bool) error {
 			}
 		}
 	}
-	s := c.members[c.rng.IntN(clusterSize)]
+	s := c.members[c.rng.IntN(len(c.members))]
 	what := c.rng.IntN(100)
 	switch {
 	case len(c.wire) > 0 && what < 70:
 		return c.deliver(calm)
 	case s.core == nil:
 		return nil
+	case c.flock && what < 80 && c.observes(s):
+		return c.pull(s)
 	case what < 85:
 		return c.act(s, s.core.tick)
 	case what < 93 && !calm:
@@ -187,6 +193,8 @@ func (c *cluster) step(calm bool) error {
 			}
 			return s.core.takeSnapshot()
 		})
+	case c.flock && what < 97:
+		return c.regroup(s, calm)
 	case what < 98 && !calm:
 		s.g.Disk.CrashAfter(c.rng.IntN(30))
 	case what < 99 && !calm:
@@ -291,6 +299,16 @@ func (c *cluster) harvest() error {
 	return nil
 }
 
+// live lets things happen, and then the network heal.
+func (c *cluster) live(steps int) error {
+	for range steps {
+		if err := errors.Join(c.step(false), c.harvest()); err != nil {
+			return err
+		}
+	}
+	return c.agree()
+}
+
 // agree lets the network heal and compares everybody.
 func (c *cluster) agree() error {
 	for _, s := range c.members {
@@ -329,12 +347,7 @@ func runCluster(t *testing.T, seed uint64, lazy func(string) bool) (c *cluster, 
 		}
 	}()
 	c = newCluster(t, seed, lazy)
-	for range 4000 {
-		if err := errors.Join(c.step(false), c.harvest()); err != nil {
-			return c, err
-		}
-	}
-	return c, c.agree()
+	return c, c.live(4000)
 }
 
 func TestCluster_AgreesOnWhatWasAnswered(t *testing.T) {

@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -28,12 +29,24 @@ type core struct {
 	tip   *meta.Image
 
 	leading bool
-	leader  uint64 // raft.None: not known
+	leader  uint64         // raft.None: not known
+	hint    kafka.BrokerID // who leads by the word of another node, where leader is not known
+	pace    pace
+	// announced: Options.Led has heard that this member decides.
+	announced kafka.LeaderEpoch
 	// proposed holds what this leader has worked out already: the images of the
 	// entries between image and tip, in order.
 	proposed []outcome
 	// waiting holds submissions by the entry that they wait for.
 	waiting map[uint64][]*submission
+	pulls   []*pull
+
+	change  *change // of members; nil: none that this leader began
+	confAt  uint64  // index of the change that was proposed and not applied, 0: none
+	holding bool    // nothing is decided, so that the change can be proposed
+	// remember: the members have changed, and only a snapshot from behind the change
+	// lets a newcomer in.
+	remember bool
 
 	subscribers []func(meta.Delta, *meta.Image)
 	publish     func(*meta.Image) // before the subscribers hear of it
@@ -42,6 +55,8 @@ type core struct {
 	// stalled is what the library asked for and a full disk keeps from being done;
 	// nil: nothing. Every drain goes on with it.
 	stalled *raft.Ready
+	// failed is why nothing more can be done, found outside of drain.
+	failed error
 	// snapshotAt is the tick from which a snapshot may be tried again.
 	snapshotAt uint64
 }
@@ -55,7 +70,7 @@ func openCore(o *Options) (*core, error) {
 	if err := store.reserve.establish(); err != nil {
 		o.Log.Warn("no disk space is set aside for metadata", "error", err)
 	}
-	c := &core{o: o, id: RaftID(o.DirectoryID), store: store, image: snap.image,
+	c := &core{o: o, id: RaftID(o.DirectoryID), store: store, image: snap.image, hint: kafka.NoBroker, announced: kafka.NoLeaderEpoch,
 		waiting: map[uint64][]*submission{}, publish: func(*meta.Image) {}}
 	c.node, err = raft.NewRawNode(raftConfig(c.id, store, logger{o.Log}))
 	if err != nil {
@@ -66,8 +81,10 @@ func openCore(o *Options) (*core, error) {
 }
 
 // campaign makes a voter that is alone elect itself now and not after a timeout.
+// Of several, the first asks for votes at once.
 func (c *core) campaign() error {
 	if !c.store.membership.isAlone(c.id) {
+		c.begin()
 		return nil
 	}
 	if err := c.node.Campaign(); err != nil {
@@ -86,6 +103,7 @@ const (
 func (c *core) tick() error {
 	c.node.Tick()
 	c.ticks++
+	c.elect()
 	if c.ticks%reserveTicks == 0 {
 		// Tried again until there is space. Whoever cannot say so yet is told by
 		// the refusal of a command.
@@ -98,10 +116,13 @@ func (c *core) tick() error {
 }
 
 // step takes a message of another member. Messages that do not fit are dropped:
-// networks repeat and delay.
+// networks repeat and delay, and a node whose directory was replaced still gets
+// those of the member that it was.
 func (c *core) step(m *pb.Message) {
 	if m.GetType() != pb.MsgSnapStatus {
-		_ = c.node.Step(m)
+		if m.GetTo() == c.id && c.heard(m) && c.believes(m) {
+			_ = c.node.Step(m)
+		}
 		return
 	}
 	status := raft.SnapshotFinish
@@ -109,6 +130,18 @@ func (c *core) step(m *pb.Message) {
 		status = raft.SnapshotFailure
 	}
 	c.node.ReportSnapshot(m.GetFrom(), status)
+}
+
+// believes reports whether this member can follow m. A leader that counts entries
+// as stored here which are not here means that this directory is older than it was:
+// the member stops, since its vote and its log are worth nothing any more.
+func (c *core) believes(m *pb.Message) bool {
+	if m.GetType() != pb.MsgHeartbeat || m.GetCommit() <= c.store.last() || c.stalled != nil || m.GetTerm() < c.store.hard.term {
+		return true
+	}
+	c.failed = &CorruptionError{File: path.Join(c.o.Dir, LogDirectory),
+		Cause: fmt.Errorf("the leader knows entry %d to be stored here, and entries end at %d: %w", m.GetCommit(), c.store.last()+1, errRolledBack)}
+	return false
 }
 
 // snapshotStatus is the note of how a snapshot to a node went.
@@ -120,6 +153,9 @@ func snapshotStatus(raftID uint64, arrived bool) *pb.Message {
 // safety rests on: vote, entries and snapshot are durable before messages that
 // speak of them leave, and before anything is applied.
 func (c *core) drain() error {
+	if c.failed != nil {
+		return c.failed
+	}
 	for c.stalled != nil || c.node.HasReady() {
 		rd := c.stalled
 		if rd == nil {
@@ -143,6 +179,18 @@ func (c *core) drain() error {
 	return c.maybeSnapshot()
 }
 
+// settle drains, and does what waits for the core to have nothing left to do.
+func (c *core) settle() error {
+	err := c.drain()
+	if err == nil {
+		err = c.advanceChange()
+	}
+	if err == nil {
+		err = c.answerPulls()
+	}
+	return err
+}
+
 // stall keeps what a full disk does not let happen. Nothing is sent, decided or
 // applied until the entries are written; where there are other voters, they stop
 // hearing of this one.
@@ -160,6 +208,9 @@ func (c *core) handle(rd *raft.Ready) error {
 		c.noteRole(rd.SoftState)
 	}
 	if !raft.IsEmptyHardState(rd.HardState) {
+		if rd.HardState.GetVote() != c.store.hard.vote || rd.HardState.GetTerm() != c.store.hard.term {
+			c.noteVote(rd.HardState)
+		}
 		if err := c.store.saveVote(rd.HardState); err != nil {
 			return err
 		}
@@ -199,21 +250,52 @@ func (c *core) handle(rd *raft.Ready) error {
 // ended is told that nobody knows.
 func (c *core) noteRole(s *raft.SoftState) {
 	was := c.leading
+	if c.leader != s.Lead {
+		c.noteElection(s.Lead)
+	}
 	c.leading, c.leader = s.RaftState == raft.StateLeader, s.Lead
+	if c.leader != raft.None {
+		c.hint = kafka.NoBroker
+	}
 	if was == c.leading {
 		return
 	}
-	c.tip, c.proposed = nil, nil
+	c.tip, c.proposed, c.confAt = nil, nil, 0
 	if c.leading {
 		c.o.Log.Info("leading the metadata quorum", "node", c.o.Self)
 		return
 	}
 	c.o.Log.Info("no longer leading the metadata quorum", "node", c.o.Self, "leader", c.store.membership.node(c.leader))
+	if c.change != nil {
+		c.endChange(ErrLeadershipLost)
+	}
+	c.announce(false)
 	c.failWaiting(ErrLeadershipLost)
 }
 
+// announce tells whoever wants to know that this member begins or ends to decide.
+func (c *core) announce(decides bool) {
+	term := c.announced
+	if decides == (term != kafka.NoLeaderEpoch) {
+		return
+	}
+	c.announced = kafka.NoLeaderEpoch
+	if decides {
+		term = kafka.LeaderEpoch(c.node.BasicStatus().GetTerm())
+		c.announced = term
+	}
+	if c.o.Led != nil {
+		c.o.Led(decides, term)
+	}
+}
+
 // leaderNode is the node that leads, NoBroker when none is known.
-func (c *core) leaderNode() kafka.BrokerID { return c.store.membership.node(c.leader) }
+func (c *core) leaderNode() kafka.BrokerID {
+	if node := c.store.membership.node(c.leader); node != kafka.NoBroker {
+		return node
+	}
+	return c.hint
+}
 
 // closingSnapshotBytes is how much a start would have to read of entries before a
 // stop in order takes a snapshot.
@@ -221,6 +303,7 @@ const closingSnapshotBytes = 64 << 10
 
 // close ends the core. A failed one writes nothing more.
 func (c *core) close(failed bool) error {
+	c.announce(false)
 	c.failWaiting(ErrClosed)
 	var err error
 	if !failed && c.store.bytes >= closingSnapshotBytes && uint64(c.image.Offset()) > c.store.snapIndex {

@@ -67,13 +67,14 @@ func (e *VersionError) Error() string {
 }
 
 var (
-	errChecksum = errors.New("checksum mismatch")
-	errMagic    = errors.New("not a file of this kind")
-	errSize     = errors.New("wrong size")
-	errValue    = errors.New("impossible value")
-	errStalled  = errors.New("no disk space for an entry")
-	errMissing  = errors.New("missing, although metadata was written here")
-	errWiped    = errors.New("missing: this directory belongs to a cluster that was founded long ago, and its metadata is gone. " +
+	errChecksum   = errors.New("checksum mismatch")
+	errMagic      = errors.New("not a file of this kind")
+	errSize       = errors.New("wrong size")
+	errValue      = errors.New("impossible value")
+	errStalled    = errors.New("no disk space for an entry")
+	errRolledBack = errors.New("this directory is an older copy of itself: restore nothing under a running cluster, start with an empty directory")
+	errMissing    = errors.New("missing, although metadata was written here")
+	errWiped      = errors.New("missing: this directory belongs to a cluster that was founded long ago, and its metadata is gone. " +
 		"Put " + StateDirectory + " and " + LogDirectory + " back as they were; no second cluster is founded over the first. " +
 		"To begin anew, use an empty directory")
 )

@@ -21,6 +21,8 @@ import (
 const (
 	// StateDirectory holds vote, snapshots and reserve.
 	StateDirectory = "quorum"
+	// SnapshotSuffix ends the names of snapshots in it.
+	SnapshotSuffix = snapshotSuffix
 	voteName       = "vote"
 	reserveName    = "reserve"
 )
@@ -45,18 +47,45 @@ func openStorage(o *Options) (*storage, snapshot, error) {
 	if err != nil {
 		return nil, snapshot{}, err
 	}
-	if len(names) == 0 {
+	if len(names) > 0 {
+		return load(o, dir, names[len(names)-1])
+	}
+	joining, err := readJoining(o, dir)
+	if err != nil {
+		return nil, snapshot{}, err
+	}
+	if !joining {
 		if err := mayFound(o, dir); err != nil {
 			return nil, snapshot{}, err
 		}
-		self := member{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}
-		name, err := found(o, dir, membership{members: []member{self}})
-		if err != nil {
-			return nil, snapshot{}, fmt.Errorf("found cluster %s: %w", o.ClusterID, err)
-		}
-		names = []string{name}
 	}
-	return load(o, dir, names[len(names)-1])
+	switch {
+	case joining:
+		return load(o, dir, "")
+	case o.Join:
+		if err := join(o, dir); err != nil {
+			return nil, snapshot{}, fmt.Errorf("join cluster %s: %w", o.ClusterID, err)
+		}
+		return load(o, dir, "")
+	}
+	name, err := found(o, dir, founders(o))
+	if err != nil {
+		return nil, snapshot{}, fmt.Errorf("found cluster %s: %w", o.ClusterID, err)
+	}
+	return load(o, dir, name)
+}
+
+// founders are the members of a new cluster.
+func founders(o *Options) membership {
+	var m membership
+	for _, v := range o.Voters {
+		m.members = append(m.members, member{raftID: RaftID(v.Directory), node: v.Node, directory: v.Directory, roles: roleVoter})
+	}
+	if m.members == nil {
+		m.members = []member{{raftID: RaftID(o.DirectoryID), node: o.Self, directory: o.DirectoryID, roles: roleVoter}}
+	}
+	sortMembers(m.members)
+	return m
 }
 
 // mayFound refuses a directory in which something was decided before, or which
@@ -159,22 +188,27 @@ func removeUnfinished(fsys vfs.FS, dir string) error {
 	return fsys.RemoveAll(dir)
 }
 
-// load opens a directory that is founded.
+// load opens a directory with the snapshot of that name; without a name it is one
+// that joins.
 func load(o *Options, dir, name string) (*storage, snapshot, error) {
-	fsys := o.Env.FS
-	snap, err := readSnapshot(fsys, path.Join(dir, name))
-	if err != nil {
-		return nil, snapshot{}, err
-	}
-	if err := checkOwner(o, snap); err != nil {
-		return nil, snapshot{}, err
+	fsys, snap := o.Env.FS, nothingYet()
+	var encoded []byte
+	if name != "" {
+		var err error
+		if snap, err = readSnapshot(fsys, path.Join(dir, name)); err != nil {
+			return nil, snapshot{}, err
+		}
+		if err := checkOwner(o, snap); err != nil {
+			return nil, snapshot{}, err
+		}
+		encoded = snap.encode()
 	}
 	v, err := openVote(fsys, path.Join(dir, voteName))
 	if err != nil {
 		return nil, snapshot{}, err
 	}
 	s := &storage{fsys: fsys, dir: dir, vote: v, hard: v.last, membership: snap.membership,
-		snapIndex: snap.index, snapTerm: snap.term, snapBytes: snap.encode(),
+		snapIndex: snap.index, snapTerm: snap.term, snapBytes: encoded, snapMembers: snap.membership,
 		reserve: &reserve{fsys: fsys, dir: dir, name: path.Join(dir, reserveName)}}
 	if v.last.raftID != RaftID(o.DirectoryID) {
 		err = fmt.Errorf("vote of member %x in the directory of member %x: %w", v.last.raftID, RaftID(o.DirectoryID), ErrForeign)

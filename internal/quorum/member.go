@@ -97,8 +97,13 @@ func (m membership) with(c *pb.ConfState, joined []member) (membership, error) {
 		x.roles = r
 		next.members = append(next.members, x)
 	}
-	slices.SortFunc(next.members, func(a, b member) int { return cmp.Compare(a.raftID, b.raftID) })
+	sortMembers(next.members)
 	return next, nil
+}
+
+// sortMembers brings members in the order of raft ids.
+func sortMembers(list []member) {
+	slices.SortFunc(list, func(a, b member) int { return cmp.Compare(a.raftID, b.raftID) })
 }
 
 func (m membership) find(raftID uint64) (member, bool) {

@@ -1,11 +1,10 @@
 package quorum
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
-
-	"go.etcd.io/raft/v3"
 
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
@@ -16,6 +15,7 @@ import (
 // submission is one command on its way. reply and err are set before done is
 // closed.
 type submission struct {
+	ctx     context.Context // of whoever waits; nil: nobody gives up
 	command controller.Command
 	term    uint64
 	reply   controller.Reply
@@ -33,7 +33,9 @@ func (s *submission) answer(reply controller.Reply, err error) {
 }
 
 // accepts reports whether propose can say anything but "wait".
-func (c *core) accepts() bool { return c.tip != nil || !c.leading && c.leader != raft.None }
+func (c *core) accepts() bool {
+	return c.tip != nil && !c.holding || !c.leading && c.leaderNode() != kafka.NoBroker
+}
 
 // propose decides on commands, one after the other, each on what the ones before
 // leave. Their entries go to the disk together with the next drain. The library
@@ -42,6 +44,8 @@ func (c *core) propose(batch []*submission) {
 	room := c.store.reserve.room()
 	for _, s := range batch {
 		switch {
+		case s.ctx != nil && s.ctx.Err() != nil: // nobody waits: what was given up is not done late
+			s.answer(controller.Reply{}, context.Cause(s.ctx))
 		case c.tip == nil:
 			s.answer(controller.Reply{}, &NotLeaderError{Leader: c.leaderNode()})
 		case c.stalled != nil: // what the library says of its role was not looked at since
@@ -56,6 +60,7 @@ func (c *core) propose(batch []*submission) {
 func (c *core) proposeOne(s *submission, room int64) (taken int64) {
 	records, reply, err := controller.Decide(c.tip, c.inputs(), s.command)
 	if err != nil || len(records) == 0 {
+		reply.Offset = c.tip.Offset() // what the reply says was decided on
 		s.reply, s.err = reply, err
 		c.waitFor(uint64(c.tip.Offset()), s)
 		return 0
@@ -87,7 +92,10 @@ func (c *core) proposeOne(s *submission, room int64) (taken int64) {
 		return 0
 	}
 	if err := c.node.Propose(data); err != nil {
-		s.answer(controller.Reply{}, fmt.Errorf("propose: %w", err))
+		// Leadership is being handed over, or too much waits to be committed. The
+		// library has not taken it.
+		c.o.Log.Debug("a proposal was dropped", "error", err)
+		s.answer(controller.Reply{}, &NotLeaderError{Leader: kafka.NoBroker})
 		return 0
 	}
 	c.tip = tip

@@ -31,7 +31,8 @@ type storage struct {
 	reserve    *reserve
 
 	snapIndex, snapTerm uint64
-	snapBytes           []byte // the snapshot's encoding
+	snapBytes           []byte     // the snapshot's encoding
+	snapMembers         membership // at its index
 
 	// entries are those of [first, first+len), the term before is prevTerm.
 	first    uint64
@@ -93,7 +94,7 @@ func (s *storage) FirstIndex() (uint64, error) { return s.first, nil }
 // Snapshot implements raft.Storage.
 func (s *storage) Snapshot() (*pb.Snapshot, error) {
 	return &pb.Snapshot{Data: s.snapBytes, Metadata: &pb.SnapshotMetadata{
-		Index: proto.Uint64(s.snapIndex), Term: proto.Uint64(s.snapTerm), ConfState: s.membership.confState()}}, nil
+		Index: proto.Uint64(s.snapIndex), Term: proto.Uint64(s.snapTerm), ConfState: s.snapMembers.confState()}}, nil
 }
 
 // saveVote makes a new term or vote durable. The commit index of the same hard
@@ -104,6 +105,16 @@ func (s *storage) saveVote(h *pb.HardState) error {
 		return nil
 	}
 	s.hard.term, s.hard.vote = h.GetTerm(), h.GetVote()
+	return s.saveWitness()
+}
+
+// raiseTerm makes a term durable that was learned from what others have decided. The
+// vote in it is nobody's.
+func (s *storage) raiseTerm(term uint64) error {
+	if term <= s.hard.term {
+		return nil
+	}
+	s.hard.term, s.hard.vote = term, 0
 	return s.saveWitness()
 }
 
@@ -197,7 +208,7 @@ func (s *storage) saveSnapshot(snap snapshot) error {
 	if err := s.writeSnapshot(snap, encoded); err != nil {
 		return err
 	}
-	s.snapIndex, s.snapTerm, s.snapBytes = snap.index, snap.term, encoded
+	s.snapIndex, s.snapTerm, s.snapBytes, s.snapMembers = snap.index, snap.term, encoded, snap.membership
 	keep := s.first
 	if snap.index > entriesKept {
 		keep = max(s.first, snap.index+1-entriesKept)
@@ -253,7 +264,8 @@ func (s *storage) install(snap snapshot, encoded []byte) error {
 	if err := s.writeSnapshot(snap, encoded); err != nil {
 		return err
 	}
-	s.snapIndex, s.snapTerm, s.snapBytes, s.membership = snap.index, snap.term, encoded, snap.membership
+	s.snapIndex, s.snapTerm, s.snapBytes, s.snapMembers = snap.index, snap.term, encoded, snap.membership
+	s.membership = snap.membership
 	return s.restart(snap.index+1, snap.term)
 }
 

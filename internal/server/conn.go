@@ -51,6 +51,7 @@ type entry struct {
 	reply   *api.Reply
 	pending api.Pending
 	held    int64 // memory that stays reserved until the reply
+	from    pool  // where held was taken
 }
 
 func newConn(s *Server, nc net.Conn, listener string) *conn {
@@ -95,7 +96,7 @@ func (c *conn) serve() {
 		reply, pending, err := c.begin(&f, now)
 		e := entry{reply: reply, pending: pending}
 		if pending != nil && pending.Holds() {
-			e.held = c.hold(&f)
+			e.held, e.from = c.hold(&f)
 		}
 		c.release(&f)
 		if err != nil {
@@ -136,24 +137,38 @@ func timedOut(err error) bool {
 // hold takes the frame's reservation over, or makes one for a frame that was
 // small enough to need none: the decoded body of the request lives on. It waits
 // for memory, and with it this connection's next request.
-func (c *conn) hold(f *frame) int64 {
+func (c *conn) hold(f *frame) (held int64, from pool) {
 	if f.reserved > 0 {
-		held := f.reserved
+		held, from = f.reserved, f.from
 		f.reserved = 0
-		return held
+		return held, from
 	}
-	key := int16(binary.BigEndian.Uint16(f.bytes))
-	_, factor := c.s.o.Handler.Limits(key)
-	held := min(int64(len(f.bytes)*factor), c.s.o.Limits.ClientMemory)
-	if held == 0 || c.s.memory.Acquire(c.s.ctx, held) != nil {
-		return 0 // stopping
+	key := kafka.APIKey(binary.BigEndian.Uint16(f.bytes))
+	_, factor := c.s.o.Handler.Limits(&c.api, key)
+	from = c.memory()
+	held = min(int64(len(f.bytes)*factor), from.size)
+	if held == 0 || from.Acquire(c.s.ctx, held) != nil {
+		return 0, from // stopping
 	}
-	return held
+	return held, from
+}
+
+func (c *conn) isBroker() bool {
+	_, is := c.api.Peer()
+	return is
+}
+
+// memory is the pool that this connection's requests are counted against.
+func (c *conn) memory() pool {
+	if c.isBroker() {
+		return c.s.brokers
+	}
+	return c.s.memory
 }
 
 func (c *conn) letGo(e *entry) {
 	if e.held > 0 {
-		c.s.memory.Release(e.held)
+		e.from.Release(e.held)
 		e.held = 0
 	}
 }
@@ -360,7 +375,7 @@ func (c *conn) expire(now int64) {
 		c.s.o.Log.Warn("closing connection: replies are not read", "client", c.api.Client, "after", l.Write)
 	case over(c.finishSince.Load(), l.Write):
 		c.s.stats.ClosedSlow.Add(1)
-	case over(c.lastFrame.Load(), l.Idle) && !c.busy():
+	case over(c.lastFrame.Load(), l.Idle) && !c.busy() && !c.isBroker():
 		c.s.stats.ClosedIdle.Add(1)
 	default:
 		return

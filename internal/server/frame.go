@@ -6,6 +6,8 @@ import (
 	"io"
 	"math/bits"
 	"sync"
+
+	"holdfast/internal/kafka"
 )
 
 // smallFrame is the largest frame, with its four length bytes, that is handled
@@ -53,6 +55,7 @@ type frame struct {
 	bytes    []byte
 	pooled   *[]byte
 	reserved int64
+	from     pool // where reserved was taken
 }
 
 func (c *conn) release(f *frame) {
@@ -60,7 +63,7 @@ func (c *conn) release(f *frame) {
 		c.s.frames.put(f.pooled)
 	}
 	if f.reserved > 0 {
-		c.s.memory.Release(f.reserved)
+		f.from.Release(f.reserved)
 	}
 	*f = frame{}
 }
@@ -99,14 +102,15 @@ func (c *conn) readLarge(size int) (frame, error) {
 	if err := c.need(4 + frameHeaderMin); err != nil {
 		return frame{}, err
 	}
-	key := int16(binary.BigEndian.Uint16(c.buf[c.start+4:]))
-	frameMax, factor := c.s.o.Handler.Limits(key)
+	key := kafka.APIKey(binary.BigEndian.Uint16(c.buf[c.start+4:]))
+	frameMax, factor := c.s.o.Handler.Limits(&c.api, key)
 	if size > frameMax {
 		return frame{}, &badFrame{fmt.Sprintf("frame of %d bytes for api key %d, which takes at most %d", size, key, frameMax)}
 	}
-	f := frame{reserved: min(int64(size)*int64(factor), c.s.o.Limits.ClientMemory)}
+	f := frame{from: c.memory()}
+	f.reserved = min(int64(size)*int64(factor), f.from.size)
 	c.frameSince.Store(0) // waiting for memory is not the client's fault
-	if err := c.s.memory.Acquire(c.s.ctx, f.reserved); err != nil {
+	if err := f.from.Acquire(c.s.ctx, f.reserved); err != nil {
 		return frame{}, err
 	}
 	c.frameSince.Store(c.s.o.Clock.Now().UnixNano())

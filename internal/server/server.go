@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/api"
 	"holdfast/internal/clock"
+	"holdfast/internal/kafka"
 )
 
 // Handler begins requests; *api.API is the real one.
@@ -21,9 +22,9 @@ type Handler interface {
 	// Begin runs in request order on a connection and must not wait. Exactly one
 	// of the results is set.
 	Begin(*api.Request) (*api.Reply, api.Pending)
-	// Limits tells the largest frame of the API with this key and the memory that
-	// decoding may take per byte of it.
-	Limits(key int16) (frameMax, decodeFactor int)
+	// Limits tells the largest frame of the API with this key that may come on this
+	// connection, and the memory that decoding may take per byte of it.
+	Limits(c *api.Conn, key kafka.APIKey) (frameMax, decodeFactor int)
 }
 
 // Limits bound what strangers can cost. All are positive.
@@ -33,6 +34,7 @@ type Limits struct {
 	Parked           int           // requests of one connection without a reply yet
 	FrameBytes       int           // the largest frame of any API
 	ClientMemory     int64         // bytes of client frames and their decoding, all connections
+	BrokerMemory     int64         // the same for the connections of other brokers, never taken by clients
 	FirstRequest     time.Duration // from accept to the first whole frame
 	Frame            time.Duration // from a frame's first byte to its last
 	Idle             time.Duration // without any frame
@@ -47,6 +49,7 @@ func DefaultLimits() Limits {
 		Parked:           256,
 		FrameBytes:       100 << 20,
 		ClientMemory:     256 << 20,
+		BrokerMemory:     64 << 20,
 		FirstRequest:     10 * time.Second,
 		Frame:            30 * time.Second,
 		Idle:             10 * time.Minute,
@@ -87,15 +90,26 @@ type Stats struct {
 	BytesIn, BytesOut       atomic.Int64
 }
 
+// pool is memory for requests.
+type pool struct {
+	*semaphore.Weighted
+	size int64
+}
+
+func newPool(size int64) pool { return pool{semaphore.NewWeighted(size), size} }
+
 // Server accepts connections on any number of listeners.
 type Server struct {
 	o      Options
-	memory *semaphore.Weighted
-	stats  Stats
-	ctx    context.Context
-	cancel context.CancelFunc
-	group  sync.WaitGroup
-	frames framePool
+	memory pool // of clients
+	// brokers is the memory for what other brokers say: acknowledgements wait for
+	// it, so nothing that waits for acknowledgements may hold it.
+	brokers pool
+	stats   Stats
+	ctx     context.Context
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
+	frames  framePool
 
 	mu struct {
 		sync.Mutex
@@ -108,7 +122,7 @@ type Server struct {
 
 // New makes a server that listens nowhere yet.
 func New(o Options) *Server {
-	s := &Server{o: o, memory: semaphore.NewWeighted(o.Limits.ClientMemory)}
+	s := &Server{o: o, memory: newPool(o.Limits.ClientMemory), brokers: newPool(o.Limits.BrokerMemory)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.conns = make(map[*conn]struct{})
 	s.mu.perIP = make(map[string]int)

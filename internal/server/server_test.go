@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/api"
 	"holdfast/internal/clock"
+	"holdfast/internal/kafka"
 	"holdfast/internal/server"
 	"holdfast/internal/vnet"
 )
@@ -45,7 +46,7 @@ func (h *held) Abandon()            {}
 func (h *held) Holds() bool         { return true }
 func (h *held) Idle() bool          { return false }
 
-func (e *echo) Limits(int16) (int, int) { return 64 << 10, 2 }
+func (e *echo) Limits(*api.Conn, kafka.APIKey) (int, int) { return 64 << 10, 2 }
 
 func (e *echo) Begin(r *api.Request) (*api.Reply, api.Pending) {
 	if r.Header.Version == 1 {

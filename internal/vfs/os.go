@@ -13,8 +13,9 @@ import (
 
 // Permissions of what OS creates: the owner and the group, nobody else.
 const (
-	dirPermissions  = 0o750
-	filePermissions = 0o640
+	dirPermissions     = 0o750
+	filePermissions    = 0o640
+	privatePermissions = 0o600
 )
 
 // OS is the operating system's file system.
@@ -43,7 +44,11 @@ func (OS) OpenFile(name string, flag Flag) (File, error) {
 	if flag&Direct != 0 && flagDirect == 0 {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: ErrDirectUnsupported}
 	}
-	f, err := os.OpenFile(name, mode, filePermissions)
+	permissions := os.FileMode(filePermissions)
+	if flag&Private != 0 {
+		permissions = privatePermissions
+	}
+	f, err := os.OpenFile(name, mode, permissions)
 	if err != nil {
 		if flag&Direct != 0 && errors.Is(err, unix.EINVAL) {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: ErrDirectUnsupported}
@@ -84,7 +89,7 @@ func (OS) Stat(name string) (Info, error) {
 	if err != nil {
 		return Info{}, mapError(err)
 	}
-	return Info{Size: s.Size(), IsDir: s.IsDir()}, nil
+	return Info{Size: s.Size(), IsDir: s.IsDir(), Shared: s.Mode()&0o077 != 0}, nil
 }
 
 // SyncDir implements FS.

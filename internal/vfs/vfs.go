@@ -18,6 +18,7 @@ const (
 	Truncate                   // emptied when it is there
 	Direct                     // bypass the page cache (O_DIRECT); offsets, lengths and memory aligned to BlockSize
 	DataSync                   // each write returns only when its bytes are on stable storage (O_DSYNC)
+	Private                    // with Create: nobody but the owner may read it
 )
 
 // BlockSize is the alignment that Direct demands of offsets, lengths and
@@ -77,6 +78,8 @@ type DirEntry struct {
 type Info struct {
 	Size  int64
 	IsDir bool
+	// Shared: others than the owner may read or write it.
+	Shared bool
 }
 
 // File is an open file. Methods are safe for concurrent use on disjoint ranges.

@@ -1,7 +1,9 @@
 package vnet
 
 import (
+	"errors"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -23,3 +25,7 @@ func (TCP) Listen(address string) (net.Listener, error) { return net.Listen("tcp
 func (TCP) Dial(address string, timeout time.Duration) (net.Conn, error) {
 	return net.DialTimeout("tcp", address, timeout)
 }
+
+// IsRefused reports whether a dial failed because nobody listens at the address,
+// which only the machine at that address can say.
+func IsRefused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }

@@ -11,7 +11,7 @@ import (
 // begin starts a decode whose allocations are limited to factor bytes per byte
 // of body.
 func begin(key kafka.APIKey, version int16, body []byte, factor int) (bin.Reader, error) {
-	if version < 0 || version > apis[key].MaxVersion {
+	if version < 0 || version > rowOf(key).MaxVersion {
 		return bin.Reader{}, &VersionError{Key: key, Version: version}
 	}
 	r := bin.NewReader(body)
@@ -29,7 +29,7 @@ func finish(r *bin.Reader, key kafka.APIKey, version int16) error {
 
 // demand panics unless version has a codec.
 func demand(key kafka.APIKey, version int16) {
-	if version < 0 || version > apis[key].MaxVersion {
+	if version < 0 || version > rowOf(key).MaxVersion {
 		invariant.Unreachable("wire: append %s version %d", Name(key), version)
 	}
 }

@@ -1,5 +1,6 @@
 // Package wire is the Kafka protocol: one Go structure for every message of the
-// keys 0 to 94, with a decoder and an encoder for every version.
+// keys 0 to 94, with a decoder and an encoder for every version. The keys from
+// 30000 on are not Kafka's: brokers speak them among themselves.
 //
 // It is pure. It is NOT a connection, a version policy or a session: which
 // versions are advertised, who may send what and what an answer says is decided

@@ -2,6 +2,16 @@
 
 package wire
 
+// FoundingPhase is a number with these names on the wire.
+type FoundingPhase int8
+
+// The values of FoundingPhase.
+const (
+	FoundingPhaseEmpty    FoundingPhase = 0
+	FoundingPhaseProposed FoundingPhase = 1
+	FoundingPhaseFounded  FoundingPhase = 2
+)
+
 // ConfigResourceType is a number with these names on the wire.
 type ConfigResourceType int8
 

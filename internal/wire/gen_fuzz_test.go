@@ -320,3 +320,23 @@ func FuzzUnregisterControllerRequest(f *testing.F) {
 func FuzzUnregisterControllerResponse(f *testing.F) {
 	fuzzMessage(f, NewResponse(KeyUnregisterController))
 }
+func FuzzBrokerHelloRequest(f *testing.F)      { fuzzMessage(f, NewRequest(KeyBrokerHello)) }
+func FuzzBrokerHelloResponse(f *testing.F)     { fuzzMessage(f, NewResponse(KeyBrokerHello)) }
+func FuzzBrokerProofRequest(f *testing.F)      { fuzzMessage(f, NewRequest(KeyBrokerProof)) }
+func FuzzBrokerProofResponse(f *testing.F)     { fuzzMessage(f, NewResponse(KeyBrokerProof)) }
+func FuzzFoundingProbeRequest(f *testing.F)    { fuzzMessage(f, NewRequest(KeyFoundingProbe)) }
+func FuzzFoundingProbeResponse(f *testing.F)   { fuzzMessage(f, NewResponse(KeyFoundingProbe)) }
+func FuzzRaftMessagesRequest(f *testing.F)     { fuzzMessage(f, NewRequest(KeyRaftMessages)) }
+func FuzzRaftMessagesResponse(f *testing.F)    { fuzzMessage(f, NewResponse(KeyRaftMessages)) }
+func FuzzSubmitCommandRequest(f *testing.F)    { fuzzMessage(f, NewRequest(KeySubmitCommand)) }
+func FuzzSubmitCommandResponse(f *testing.F)   { fuzzMessage(f, NewResponse(KeySubmitCommand)) }
+func FuzzPullMetadataRequest(f *testing.F)     { fuzzMessage(f, NewRequest(KeyPullMetadata)) }
+func FuzzPullMetadataResponse(f *testing.F)    { fuzzMessage(f, NewResponse(KeyPullMetadata)) }
+func FuzzReplicaProgressRequest(f *testing.F)  { fuzzMessage(f, NewRequest(KeyReplicaProgress)) }
+func FuzzReplicaProgressResponse(f *testing.F) { fuzzMessage(f, NewResponse(KeyReplicaProgress)) }
+func FuzzReportHeartbeatRequest(f *testing.F)  { fuzzMessage(f, NewRequest(KeyReportHeartbeat)) }
+func FuzzReportHeartbeatResponse(f *testing.F) { fuzzMessage(f, NewResponse(KeyReportHeartbeat)) }
+func FuzzReportDeadRequest(f *testing.F)       { fuzzMessage(f, NewRequest(KeyReportDead)) }
+func FuzzReportDeadResponse(f *testing.F)      { fuzzMessage(f, NewResponse(KeyReportDead)) }
+func FuzzReplicaLogsRequest(f *testing.F)      { fuzzMessage(f, NewRequest(KeyReplicaLogs)) }
+func FuzzReplicaLogsResponse(f *testing.F)     { fuzzMessage(f, NewResponse(KeyReplicaLogs)) }

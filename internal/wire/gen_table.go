@@ -202,8 +202,8 @@ var apis = [...]API{
 	94: {Key: KeyUnregisterController, Name: "UnregisterController", MaxVersion: 0, FlexibleSince: 0, FrameCap: 262144, DecodeFactor: 2},
 }
 
-// makers is indexed by key.
-var makers = [...]maker{
+// apiMakers is indexed as apis.
+var apiMakers = [...]maker{
 	0:  {freshRequest[ProduceRequest], freshResponse[ProduceResponse]},
 	1:  {freshRequest[FetchRequest], freshResponse[FetchResponse]},
 	2:  {freshRequest[ListOffsetsRequest], freshResponse[ListOffsetsResponse]},
@@ -299,4 +299,49 @@ var makers = [...]maker{
 	92: {freshRequest[DeleteShareGroupOffsetsRequest], freshResponse[DeleteShareGroupOffsetsResponse]},
 	93: {freshRequest[StreamsGroupTopologyDescriptionUpdateRequest], freshResponse[StreamsGroupTopologyDescriptionUpdateResponse]},
 	94: {freshRequest[UnregisterControllerRequest], freshResponse[UnregisterControllerResponse]},
+}
+
+// PrivateFirst is the first key that brokers speak among themselves only.
+const PrivateFirst kafka.APIKey = 30000
+
+// The keys that brokers speak among themselves.
+const (
+	KeyBrokerHello     kafka.APIKey = 30000
+	KeyBrokerProof     kafka.APIKey = 30001
+	KeyFoundingProbe   kafka.APIKey = 30002
+	KeyRaftMessages    kafka.APIKey = 30003
+	KeySubmitCommand   kafka.APIKey = 30004
+	KeyPullMetadata    kafka.APIKey = 30005
+	KeyReplicaProgress kafka.APIKey = 30006
+	KeyReportHeartbeat kafka.APIKey = 30007
+	KeyReportDead      kafka.APIKey = 30008
+	KeyReplicaLogs     kafka.APIKey = 30009
+)
+
+// private is indexed by key minus PrivateFirst.
+var private = [...]API{
+	0: {Key: KeyBrokerHello, Name: "BrokerHello", MaxVersion: 0, FlexibleSince: 0, FrameCap: 65536, DecodeFactor: 4},
+	1: {Key: KeyBrokerProof, Name: "BrokerProof", MaxVersion: 0, FlexibleSince: 0, FrameCap: 65536, DecodeFactor: 4},
+	2: {Key: KeyFoundingProbe, Name: "FoundingProbe", MaxVersion: 0, FlexibleSince: 0, FrameCap: 3342336, DecodeFactor: 20},
+	3: {Key: KeyRaftMessages, Name: "RaftMessages", MaxVersion: 0, FlexibleSince: 0, FrameCap: 104857600, DecodeFactor: 2},
+	4: {Key: KeySubmitCommand, Name: "SubmitCommand", MaxVersion: 0, FlexibleSince: 0, FrameCap: 16777216, DecodeFactor: 2},
+	5: {Key: KeyPullMetadata, Name: "PullMetadata", MaxVersion: 0, FlexibleSince: 0, FrameCap: 262144, DecodeFactor: 2},
+	6: {Key: KeyReplicaProgress, Name: "ReplicaProgress", MaxVersion: 0, FlexibleSince: 0, FrameCap: 16777216, DecodeFactor: 3},
+	7: {Key: KeyReportHeartbeat, Name: "ReportHeartbeat", MaxVersion: 0, FlexibleSince: 0, FrameCap: 262144, DecodeFactor: 2},
+	8: {Key: KeyReportDead, Name: "ReportDead", MaxVersion: 0, FlexibleSince: 0, FrameCap: 262144, DecodeFactor: 2},
+	9: {Key: KeyReplicaLogs, Name: "ReplicaLogs", MaxVersion: 0, FlexibleSince: 0, FrameCap: 16777216, DecodeFactor: 3},
+}
+
+// privateMakers is indexed as private.
+var privateMakers = [...]maker{
+	0: {freshRequest[BrokerHelloRequest], freshResponse[BrokerHelloResponse]},
+	1: {freshRequest[BrokerProofRequest], freshResponse[BrokerProofResponse]},
+	2: {freshRequest[FoundingProbeRequest], freshResponse[FoundingProbeResponse]},
+	3: {freshRequest[RaftMessagesRequest], freshResponse[RaftMessagesResponse]},
+	4: {freshRequest[SubmitCommandRequest], freshResponse[SubmitCommandResponse]},
+	5: {freshRequest[PullMetadataRequest], freshResponse[PullMetadataResponse]},
+	6: {freshRequest[ReplicaProgressRequest], freshResponse[ReplicaProgressResponse]},
+	7: {freshRequest[ReportHeartbeatRequest], freshResponse[ReportHeartbeatResponse]},
+	8: {freshRequest[ReportDeadRequest], freshResponse[ReportDeadResponse]},
+	9: {freshRequest[ReplicaLogsRequest], freshResponse[ReplicaLogsResponse]},
 }

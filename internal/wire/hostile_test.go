@@ -187,7 +187,7 @@ func declared(m Message) bool {
 		return false
 	}
 	switch m.Key() {
-	case KeyProduce, KeyJoinGroup, KeySyncGroup:
+	case KeyProduce, KeyJoinGroup, KeySyncGroup, KeyRaftMessages, KeySubmitCommand:
 		return true
 	}
 	return false
@@ -264,6 +264,15 @@ func TestLimits(t *testing.T) {
 	}
 	if frameCap, factor := Limits(KeyProduce); frameCap != 100<<20 || factor != 2 {
 		t.Errorf("produce: cap %d factor %d", frameCap, factor)
+	}
+	for _, a := range PrivateAPIs() {
+		// Only brokers get beyond the handshake, whose messages are small.
+		if (a.Key == KeyBrokerHello || a.Key == KeyBrokerProof) && a.FrameCap*a.DecodeFactor > 1<<20 {
+			t.Errorf("%s: cap %d factor %d for strangers", a.Name, a.FrameCap, a.DecodeFactor)
+		}
+		if a.FrameCap < 64<<10 || a.FrameCap > 100<<20 {
+			t.Errorf("%s: cap %d", a.Name, a.FrameCap)
+		}
 	}
 	if frameCap, factor := Limits(95); frameCap != 0 || factor != 0 {
 		t.Errorf("unknown key: cap %d factor %d", frameCap, factor)

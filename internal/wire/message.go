@@ -68,33 +68,60 @@ func freshResponse[T any, P interface {
 // NewRequest returns an empty request with its defaults, or nil for an unknown
 // key.
 func NewRequest(key kafka.APIKey) Request {
-	if key < 0 || int(key) >= len(makers) {
-		return nil
+	if m := makerOf(key); m != nil {
+		return m.request()
 	}
-	return makers[key].request()
+	return nil
 }
 
 // NewResponse returns an empty response with its defaults, or nil for an unknown
 // key.
 func NewResponse(key kafka.APIKey) Response {
-	if key < 0 || int(key) >= len(makers) {
-		return nil
+	if m := makerOf(key); m != nil {
+		return m.response()
 	}
-	return makers[key].response()
+	return nil
+}
+
+func makerOf(key kafka.APIKey) *maker {
+	switch i := int(key) - int(PrivateFirst); {
+	case key >= 0 && int(key) < len(apiMakers):
+		return &apiMakers[key]
+	case i >= 0 && i < len(privateMakers):
+		return &privateMakers[i]
+	}
+	return nil
 }
 
 // BudgetSlack is what decoding may allocate beyond the factor, in bytes.
 const BudgetSlack = 4096
 
-// APIs returns the table of all APIs by ascending key.
+// APIs returns the table of the protocol's APIs by ascending key.
 func APIs() []API { return append([]API(nil), apis[:]...) }
+
+// PrivateAPIs returns the table of the APIs that brokers speak among themselves,
+// by ascending key. They are never advertised.
+func PrivateAPIs() []API { return append([]API(nil), private[:]...) }
+
+// IsPrivate reports whether only brokers may send requests of key.
+func IsPrivate(key kafka.APIKey) bool { return key >= PrivateFirst }
 
 // Lookup returns the row of key.
 func Lookup(key kafka.APIKey) (API, bool) {
-	if key < 0 || int(key) >= len(apis) {
-		return API{}, false
+	if a := rowOf(key); a != nil {
+		return *a, true
 	}
-	return apis[key], true
+	return API{}, false
+}
+
+func rowOf(key kafka.APIKey) *API {
+	switch i := int(key) - int(PrivateFirst); {
+	case key >= 0 && int(key) < len(apis):
+		return &apis[key]
+	case i >= 0 && i < len(private):
+		return &private[i]
+	}
+	return nil
 }
 
 // Name returns the protocol's name of key, or "" for an unknown one.

@@ -45,7 +45,10 @@ var suites = []suite{
 	{"compat", "./tests/compat", "rig", 45 * time.Minute, 10 * time.Minute},
 	{"kill9", "./tests/kill9", "rig", 60 * time.Minute, 10 * time.Minute},
 	{"groups", "./tests/groups", "rig", 60 * time.Minute, 10 * time.Minute},
-	{"powercut", "./tests/powercut", "rig", 60 * time.Minute, 10 * time.Minute},
+	{"powercut", "./tests/powercut", "rig", 90 * time.Minute, 15 * time.Minute},
+	{"accident", "./tests/accident", "rig", 30 * time.Minute, 10 * time.Minute},
+	{"cluster", "./tests/cluster", "rig", 120 * time.Minute, 15 * time.Minute},
+	{"failover", "./tests/failover", "rig", 60 * time.Minute, 10 * time.Minute},
 	{"hostile", "./tests/hostile", "rig", 20 * time.Minute, 10 * time.Minute},
 	{"restart", "./tests/restart", "rig", 30 * time.Minute, 10 * time.Minute},
 }
@@ -60,7 +63,7 @@ type options struct {
 func main() {
 	var o options
 	flag.BoolVar(&o.ci, "ci", false, "small counts, and print only")
-	only := flag.String("only", "", "comma-separated suites: unit, quickstart, badinput, compat, kill9, groups, powercut, hostile, restart")
+	only := flag.String("only", "", "comma-separated suites: unit, quickstart, badinput, compat, kill9, groups, powercut, accident, cluster, failover, hostile, restart")
 	flag.StringVar(&o.out, "out", "docs/PROOF.md", "file for a full run of every suite, below the repository's root")
 	flag.Parse()
 	if *only != "" {

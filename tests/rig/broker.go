@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,8 +21,22 @@ type Place struct {
 	Addr    string   // host:port of the listener
 	Admin   string   // host:port of the admin listener
 	Log     string   // file for what it prints
-	Fault   string   // planted fault, or empty
+	Fault   string   // planted faults, separated by commas, or empty
+	Cuts    string   // file that says which links are cut; needs FaultCut
 	Set     []string // key=value settings
+	// ID is the broker's in a cluster, from 1; 0: it lives alone.
+	ID int
+	// Members are all brokers of its cluster, itself included; none: it lives alone.
+	Members []Member
+	// Shared is what the brokers of one user share: the place of their secret.
+	// Empty: the user's own.
+	Shared string
+}
+
+// Member is how one broker of a cluster knows another.
+type Member struct {
+	ID          int
+	Addr, Admin string // as in Place
 }
 
 // The planted faults. A binary without the build tag faults ignores them.
@@ -29,6 +45,11 @@ const (
 	FaultNoFsync         = "no-fsync"
 	FaultNoProducerTable = "no-producer-table"
 	FaultCommitEarly     = "commit-early"
+	// FaultAckEarly acknowledges when the leader alone holds a batch, before the
+	// high watermark: invisible with one broker.
+	FaultAckEarly = "ack-before-high-watermark"
+	// FaultCut lies about nothing: it lets Place.Cuts cut links between brokers.
+	FaultCut = "cut"
 )
 
 // NewPlace chooses ports and file names below dir.
@@ -103,22 +124,40 @@ func (Holdfast) Name() string { return "holdfast" }
 // Command is holdfast server; with a fault, the faulty build of it.
 func (Holdfast) Command(tb testing.TB, p Place) Command {
 	c := Command{Args: p.ServerArgs(), Log: p.Log}
+	if p.Shared != "" {
+		c.Env = append(c.Env, "XDG_DATA_HOME="+p.Shared)
+	}
 	if p.Fault == "" {
 		c.Path = Binary(tb)
 		return c
 	}
 	c.Path = FaultyBinary(tb)
-	c.Env = []string{"HOLDFAST_FAULT=" + p.Fault}
+	c.Env = append(c.Env, "HOLDFAST_FAULT="+p.Fault)
+	if p.Cuts != "" {
+		c.Env = append(c.Env, "HOLDFAST_CUTS="+p.Cuts)
+	}
 	return c
 }
 
 // ServerArgs is the product's command line for the place.
 func (p Place) ServerArgs() []string {
 	args := []string{"server", "--data-dir", p.DataDir, "--listeners", "PLAINTEXT://" + p.Addr, "--admin-listen", p.Admin}
+	if len(p.Members) > 0 {
+		args = append(args, "--node-id", strconv.Itoa(p.ID), "--bootstrap", p.bootstrap(func(m Member) string { return m.Addr }))
+	}
 	for _, kv := range p.Set {
 		args = append(args, "--set", kv)
 	}
 	return args
+}
+
+// bootstrap is the list of all members, each as text says.
+func (p Place) bootstrap(text func(Member) string) string {
+	var all []string
+	for _, m := range p.Members {
+		all = append(all, text(m))
+	}
+	return strings.Join(all, ",")
 }
 
 // ReadyURL is /readyz of the admin listener.

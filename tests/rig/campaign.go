@@ -155,7 +155,7 @@ func (e *era) recover(tb testing.TB) error {
 	}
 	err = errors.Join(err, Audit(e.place.Addr, e.ledger, campaignTopics(), patience))
 	e.out.Rounds++
-	e.out.Report = sum(e.before, e.ledger.Report())
+	e.out.Report = Sum(e.before, e.ledger.Report())
 	if !e.out.Report.OK() && e.out.Found == 0 {
 		e.out.Found = e.out.Rounds
 		tb.Logf("first anomaly in round %d: %s", e.out.Rounds, e.out.Report)
@@ -234,7 +234,8 @@ func (o Outcome) Caught(kinds ...history.Kind) error {
 	return fmt.Errorf("%w in %d rounds: want one of %v\n%s", ErrNotCaught, o.Rounds, kinds, o.Report)
 }
 
-func sum(a, b history.Report) history.Report {
+// Sum is the report of two histories, a before b.
+func Sum(a, b history.Report) history.Report {
 	b.Sent += a.Sent
 	b.Acknowledged += a.Acknowledged
 	b.Unknown += a.Unknown

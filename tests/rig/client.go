@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,11 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Options are those of a client that finds the broker at addr and tries again
-// for ever, quickly: every accident of a rig ends.
+// Options are those of a client that finds the brokers at addr (host:port,
+// separated by commas) and tries again for ever, quickly: every accident of a rig
+// ends.
 func Options(addr string, more ...kgo.Opt) []kgo.Opt {
 	return append([]kgo.Opt{
-		kgo.SeedBrokers(addr),
+		kgo.SeedBrokers(strings.Split(addr, ",")...),
 		kgo.RequestRetries(math.MaxInt32),
 		kgo.RetryTimeout(0),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
@@ -43,8 +45,12 @@ func NewClient(tb testing.TB, addr string, more ...kgo.Opt) *kgo.Client {
 type Topic struct {
 	Name       string
 	Partitions int32
+	Replicas   int16 // 0 is 1; DefaultReplicas leaves it to the broker
 	Configs    map[string]string
 }
+
+// DefaultReplicas asks for as many replicas as the cluster makes by itself.
+const DefaultReplicas = -1
 
 // CreateTopics creates the topics and waits until each can be described.
 func CreateTopics(tb testing.TB, cl *kgo.Client, topics ...Topic) {
@@ -63,7 +69,11 @@ func createTopic(ctx context.Context, adm *kadm.Client, t Topic) error {
 	for k, v := range t.Configs {
 		configs[k] = kadm.StringPtr(v)
 	}
-	resp, err := adm.CreateTopic(ctx, t.Partitions, 1, configs, t.Name)
+	replicas := t.Replicas
+	if replicas == 0 {
+		replicas = 1
+	}
+	resp, err := adm.CreateTopic(ctx, t.Partitions, replicas, configs, t.Name)
 	if err == nil {
 		err = resp.Err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // ApacheKafka is a real broker of Apache Kafka, one process that is its own
-// controller. It is the control of the rigs: an honest broker under kill -9, and
+// controller, or one of several that are each broker and controller. It is the control of the rigs: an honest broker under kill -9, and
 // with Flush under a power cut. Its jars are those that the script of Kafka
 // installs.
 type ApacheKafka struct {
@@ -59,11 +59,17 @@ func (k ApacheKafka) properties(tb testing.TB, p Place) string {
 	if _, err := strconv.Atoi(port); err != nil {
 		tb.Fatal(err)
 	}
+	id, replicas, voters := 1, 1, "1@"+p.Admin
+	if len(p.Members) > 0 {
+		id, replicas = p.ID, len(p.Members)
+		voters = p.bootstrap(func(m Member) string { return fmt.Sprintf("%d@%s", m.ID, m.Admin) })
+	}
 	lines := []string{
-		"process.roles=broker,controller", "node.id=1", "controller.quorum.voters=1@" + p.Admin,
+		"process.roles=broker,controller", fmt.Sprintf("node.id=%d", id), "controller.quorum.voters=" + voters,
 		"listeners=PLAINTEXT://" + p.Addr + ",CONTROLLER://" + p.Admin, "advertised.listeners=PLAINTEXT://" + p.Addr,
 		"controller.listener.names=CONTROLLER", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		"log.dirs=" + p.DataDir, "offsets.topic.replication.factor=1", "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
+		"log.dirs=" + p.DataDir, fmt.Sprintf("offsets.topic.replication.factor=%d", replicas), fmt.Sprintf("default.replication.factor=%d", replicas),
+		fmt.Sprintf("min.insync.replicas=%d", replicas/2+1), "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
 	}
 	if k.Flush {
 		lines = append(lines, "log.flush.interval.messages=1")

@@ -2,33 +2,51 @@ package main
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 )
 
-// emitTable writes the key constants, the table of APIs and the one of
-// constructors.
+// privateFirst is the first key that brokers speak among themselves only.
+const privateFirst = 30000
+
+// emitTable writes the key constants, the tables of APIs and those of
+// constructors: one pair for the protocol's keys and one for our own.
 func emitTable(s *schema) string {
+	own := sort.Search(len(s.apis), func(i int) bool { return s.apis[i].key >= privateFirst })
 	var b strings.Builder
-	b.WriteString("import \"holdfast/internal/kafka\"\n\n// The keys of the protocol.\nconst (\n")
-	for _, a := range s.apis {
-		fmt.Fprintf(&b, "Key%s kafka.APIKey = %d\n", a.name, a.key)
+	b.WriteString("import \"holdfast/internal/kafka\"\n\n")
+	emitRows(&b, "The keys of the protocol.", "apis is indexed by key.", s.apis[:own])
+	if own < len(s.apis) {
+		fmt.Fprintf(&b, "\n// PrivateFirst is the first key that brokers speak among themselves only.\nconst PrivateFirst kafka.APIKey = %d\n\n", privateFirst)
+		emitRows(&b, "The keys that brokers speak among themselves.", "private is indexed by key minus PrivateFirst.", s.apis[own:])
 	}
-	b.WriteString(")\n\n// apis is indexed by key.\nvar apis = [...]API{\n")
-	for _, a := range s.apis {
+	return b.String()
+}
+
+// emitRows writes one pair of tables. Their names are the first words of the
+// comment on the rows: apis and apiMakers, private and privateMakers.
+func emitRows(b *strings.Builder, keys, rows string, list []*api) {
+	table, _, _ := strings.Cut(rows, " ")
+	makers := strings.TrimSuffix(table, "s") + "Makers"
+	base := list[0].key / privateFirst * privateFirst
+	fmt.Fprintf(b, "// %s\nconst (\n", keys)
+	for _, a := range list {
+		fmt.Fprintf(b, "Key%s kafka.APIKey = %d\n", a.name, a.key)
+	}
+	fmt.Fprintf(b, ")\n\n// %s\nvar %s = [...]API{\n", rows, table)
+	for _, a := range list {
 		flexible := a.flexible
 		if flexible == forever {
 			flexible = -1
 		}
-		fmt.Fprintf(&b, "%d: {Key: Key%s, Name: %q, MaxVersion: %d, FlexibleSince: %d, FrameCap: %d, DecodeFactor: %d},\n",
-			a.key, a.name, a.kafka, a.max, flexible, a.requestCap(), a.decodeFactor(a.request))
+		fmt.Fprintf(b, "%d: {Key: Key%s, Name: %q, MaxVersion: %d, FlexibleSince: %d, FrameCap: %d, DecodeFactor: %d},\n",
+			a.key-base, a.name, a.kafka, a.max, flexible, a.requestCap(), a.decodeFactor(a.request))
 	}
-	b.WriteString("}\n\n")
-	b.WriteString("// makers is indexed by key.\nvar makers = [...]maker{\n")
-	for _, a := range s.apis {
-		fmt.Fprintf(&b, "%d: {freshRequest[%sRequest], freshResponse[%sResponse]},\n", a.key, a.name, a.name)
+	fmt.Fprintf(b, "}\n\n// %s is indexed as %s.\nvar %s = [...]maker{\n", makers, table, makers)
+	for _, a := range list {
+		fmt.Fprintf(b, "%d: {freshRequest[%sRequest], freshResponse[%sResponse]},\n", a.key-base, a.name, a.name)
 	}
 	b.WriteString("}\n")
-	return b.String()
 }
 
 // emitEnums writes the named numbers.

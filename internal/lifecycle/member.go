@@ -1,0 +1,167 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/internal/controller"
+	"holdfast/internal/kafka"
+	"holdfast/internal/wire"
+)
+
+// twinsMax is how many sessions registration waits for when a broker of the same id
+// seems to live: the one before this one may not be known as dead yet.
+const twinsMax = 3
+
+// registerPause is how long registration waits before it tries again.
+const registerPause = 100 * time.Millisecond
+
+// Register tells the controller that this incarnation is here, and waits until the
+// partitions here are what the metadata said at that moment, or later. It tries until
+// ctx ends, except where the controller refuses this broker.
+func (l *Lifecycle) Register(ctx context.Context) (kafka.BrokerEpoch, error) {
+	reply, err := l.register(ctx)
+	if err != nil {
+		return -1, fmt.Errorf("register broker %d: %w", l.self, err)
+	}
+	l.epoch.Store(int64(reply.BrokerEpoch))
+	return reply.BrokerEpoch, nil
+}
+
+func (l *Lifecycle) register(ctx context.Context) (controller.Reply, error) {
+	began := l.o.Env.Clock.Now()
+	for said := false; ; {
+		reply, err := l.o.Quorum.Submit(ctx, l.o.Registration)
+		if !errors.Is(err, kafka.ErrDuplicateBrokerRegistration) || l.o.Env.Clock.Since(began) > twinsMax*l.o.Settings().SessionTimeout {
+			return reply, err
+		}
+		if !said {
+			l.o.Log.Warn("registration is refused for now; trying again for a while", "error", err)
+			said = true
+		}
+		if !l.pause(ctx, registerPause, nil) {
+			return reply, errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// runHeartbeats says that this broker lives until ctx ends.
+func (l *Lifecycle) runHeartbeats(ctx context.Context) {
+	for {
+		if l.Epoch() >= 0 && !l.leaving.Load() { // whoever leaves says so itself
+			_, _ = l.beat(ctx, false) // the next one tells the same
+		}
+		if !l.pause(ctx, l.o.Settings().HeartbeatInterval, l.kick) {
+			return
+		}
+	}
+}
+
+// errNoLeader: nobody leads the quorum, as far as is known here.
+var errNoLeader = errors.New("no leader of the metadata quorum is known")
+
+// beat sends one heartbeat to whoever leads, and to whom that one names instead.
+func (l *Lifecycle) beat(ctx context.Context, leave bool) (controller.HeartbeatResult, error) {
+	heartbeat := controller.Heartbeat{Broker: l.self, Epoch: l.Epoch(), Applied: l.o.Applied(), WantShutdown: leave}
+	leader := l.o.Quorum.Leader()
+	for range 2 {
+		if leader == kafka.NoBroker {
+			return controller.HeartbeatResult{Fenced: true}, errNoLeader
+		}
+		result, hint, err := l.beatTo(ctx, leader, heartbeat)
+		if hint == kafka.NoBroker || hint == leader {
+			return result, l.judge(err)
+		}
+		leader = hint
+	}
+	return controller.HeartbeatResult{Fenced: true}, errNoLeader
+}
+
+// beatTo returns who leads instead when the node does not.
+func (l *Lifecycle) beatTo(ctx context.Context, leader kafka.BrokerID, h controller.Heartbeat) (result controller.HeartbeatResult, hint kafka.BrokerID, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// A leader that says nothing is not waited for: the next heartbeat may have
+	// another one to go to.
+	limit := max(l.o.Settings().SessionTimeout/3, l.o.Settings().HeartbeatInterval)
+	defer l.o.Env.Clock.AfterFunc(limit, cancel).Stop()
+	if leader == l.self {
+		return l.hear(ctx, h)
+	}
+	request := wire.NewReportHeartbeatRequest()
+	request.BrokerID, request.BrokerEpoch, request.MetadataOffset = int32(h.Broker), int64(h.Epoch), int64(h.Applied)
+	request.WantFence, request.WantShutdown = h.WantFence, h.WantShutdown
+	response := wire.NewReportHeartbeatResponse()
+	if err := l.o.Peers.Do(ctx, leader, wire.KeyReportHeartbeat, &request, &response); err != nil {
+		return controller.HeartbeatResult{Fenced: true}, kafka.NoBroker, err
+	}
+	result = controller.HeartbeatResult{Fenced: response.IsFenced, CaughtUp: response.IsCaughtUp, MayShutDown: response.MayShutDown}
+	return result, kafka.BrokerID(response.LeaderID), failure(response.ErrorCode, response.ErrorMessage)
+}
+
+// failure is the error that an answer carries.
+func failure(code int16, message *string) error {
+	switch {
+	case code == int16(kafka.ErrNone):
+		return nil
+	case message == nil:
+		return kafka.ErrorCode(code)
+	}
+	return fmt.Errorf("%s: %w", *message, kafka.ErrorCode(code))
+}
+
+// judge ends this incarnation when the controller knows another one.
+func (l *Lifecycle) judge(err error) error {
+	if !errors.Is(err, kafka.ErrStaleBrokerEpoch) && !errors.Is(err, kafka.ErrBrokerIDNotRegistered) {
+		return err
+	}
+	if b := l.o.Quorum.Image().Broker(l.self); b != nil && b.Epoch > l.Epoch() {
+		l.fail(fmt.Errorf("another process has registered as broker %d: two brokers have this id, or a copy of this directory was started", l.self))
+	}
+	return err
+}
+
+const (
+	// leavePause is how often a broker that leaves asks whether it may go.
+	leavePause = 20 * time.Millisecond
+	// leaveAlone is how long it asks when nobody answers: then nobody can take over.
+	leaveAlone = 1500 * time.Millisecond
+)
+
+// Leave is a controlled shutdown: leaderships move, and the broker leaves the ISRs.
+// It returns when this broker may stop, or when ctx ends, or when the quorum does not
+// answer; the error says what was not waited for.
+func (l *Lifecycle) Leave(ctx context.Context) error {
+	if l.Epoch() < 0 || l.isAlone() {
+		return nil
+	}
+	l.leaving.Store(true)
+	heard := l.o.Env.Clock.Now()
+	for {
+		result, err := l.beat(ctx, true)
+		now := l.o.Env.Clock.Now()
+		switch {
+		case err == nil && result.MayShutDown:
+			return nil
+		case err == nil:
+			heard = now
+		case errors.Is(err, kafka.ErrStaleBrokerEpoch), errors.Is(err, kafka.ErrUnsupportedVersion), now.Sub(heard) > leaveAlone:
+			return fmt.Errorf("controlled shutdown: %w", err)
+		}
+		if !l.pause(ctx, leavePause, nil) {
+			return fmt.Errorf("controlled shutdown: leaders have not moved in time: %w", errors.Join(context.Cause(ctx), err))
+		}
+	}
+}
+
+// isAlone reports whether no other broker could take anything over.
+func (l *Lifecycle) isAlone() bool {
+	for _, b := range l.o.Quorum.Image().Brokers() {
+		if b.ID != l.self && !b.Fenced {
+			return false
+		}
+	}
+	return true
+}
