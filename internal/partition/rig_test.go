@@ -76,6 +76,7 @@ type gate struct {
 	*datadir.Dir
 	held  []submitted
 	early bool
+	full  bool
 }
 
 type submitted struct {
@@ -88,6 +89,8 @@ func (g *gate) Submit(target datadir.Flushable, l *log.Log, s log.Span, data []b
 	data = slices.Clone(data)
 	g.held = append(g.held, submitted{target, s.End, func() { g.Dir.Submit(target, l, s, data, high) }})
 }
+
+func (g *gate) Full() bool { return g.full || g.Dir.Full() }
 
 // flush lets everything that was submitted become durable.
 func (g *gate) flush() error {
