@@ -77,6 +77,7 @@ type gate struct {
 	held  []submitted
 	early bool
 	full  bool
+	auto  bool // as in life: flush rounds begin by themselves
 }
 
 type submitted struct {
@@ -86,6 +87,10 @@ type submitted struct {
 }
 
 func (g *gate) Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, high kafka.Offset) {
+	if g.auto {
+		g.Dir.Submit(target, l, s, data, high)
+		return
+	}
 	data = slices.Clone(data)
 	g.held = append(g.held, submitted{target, s.End, func() { g.Dir.Submit(target, l, s, data, high) }})
 }
