@@ -159,9 +159,9 @@ func (b *Broker) noteAnswer(x *proposal, r controller.ISRResult) (again bool) {
 	switch {
 	case refused && current:
 		delete(s.mu.pending, x.p.ID())
-	case r.Refused(), r.Code == kafka.ErrNotController:
+	case r.Code == kafka.ErrInvalidRequest, r.Code == kafka.ErrNotController:
 		again = current // the controller is behind, or an earlier attempt may be on its way
-	default:
+	default: // the partition epoch has moved on, or does now
 		x.done = true
 	}
 	s.mu.Unlock()

@@ -43,6 +43,12 @@ func (d *decision) alterISR(leader kafka.BrokerID, c *ISRChange, result *ISRResu
 	}
 	isr, err := d.checkMembers(leader, c, p)
 	if err != nil {
+		if err.Code == kafka.ErrIneligibleReplica {
+			// A copy of the proposal may still be on its way, and the replica may be
+			// eligible when it comes: the partition epoch moves on, and the leader
+			// can go back to the committed set for certain.
+			d.emit(changeOf(p.PartitionRecord))
+		}
 		return err
 	}
 	x := d.transition(t, p)

@@ -44,6 +44,9 @@ type session struct {
 	buffer   buffer
 	answers  []answer
 	forgets  []kafka.TopicIDPartition
+	began    time.Time // of the last call
+	read     int       // bytes of records in the last answer
+	poor     int       // answers in a row without a record, which came at once
 }
 
 // run fetches until ctx ends.
@@ -61,6 +64,9 @@ func (s *session) run(ctx context.Context) {
 		}
 		if s.settle(code, err) {
 			failures = 0
+			if s.barren() {
+				l.sleep(ctx, nil, barrenPause)
+			}
 			continue
 		}
 		if err != nil || !isSessionError(code) {
@@ -68,6 +74,24 @@ func (s *session) run(ctx context.Context) {
 			l.sleep(ctx, nil, backoff(failures))
 		}
 	}
+}
+
+// A leader that answers at once again and again, and never with records, is broken
+// or about to be told something. It is not asked as fast as it answers.
+const (
+	barrenMost  = 32
+	barrenTime  = time.Millisecond
+	barrenPause = 5 * time.Millisecond
+)
+
+// barren judges the last answer.
+func (s *session) barren() bool {
+	if s.read > 0 || s.l.clock().Since(s.began) > barrenTime {
+		s.poor = 0
+		return false
+	}
+	s.poor++
+	return s.poor > barrenMost
 }
 
 func isSessionError(code kafka.ErrorCode) bool {
@@ -212,6 +236,7 @@ func (s *session) call(ctx context.Context) (kafka.ErrorCode, error) {
 	o := &s.l.f.o
 	ctx, cancel := context.WithTimeout(ctx, o.Wait+callMax)
 	defer cancel()
+	s.began, s.read = s.l.clock().Now(), 0
 	q := peer.Call{Key: wire.KeyFetch, Version: fetchVersion, Request: &s.request, Response: &s.response, Buffer: s.buffer.take()}
 	err := s.l.data.Call(ctx, &q)
 	s.buffer.give(q.Buffer)
@@ -248,6 +273,7 @@ func (s *session) settle(code kafka.ErrorCode, err error) bool {
 	s.answers = l.resolve(s.answers[:0], &s.response, nil)
 	for i := range s.answers {
 		l.apply(&s.answers[i])
+		s.read += s.answers[i].read
 	}
 	l.noteSession(s.answers)
 	clear(s.answers)
