@@ -10,11 +10,12 @@ package isr
 //
 // Method: breadth-first search of every state that a small world can reach from
 // its start (world_test.go, steps_test.go), states identified by 128 bits of hash.
-// A larger world is walked at random from a printed seed. Each world's bounds are printed, with how far it was searched: completely, or
+// Each world's bounds are printed, with how far it was searched: completely, or
 // every sequence of up to so many steps. HOLDFAST_MODEL_STATES (default below) is
-// the number of states after which no further level is begun. Beyond the bounds:
-// answers to fetches that arrive late (Follower.Accepts drops them), partial
-// flushes, times between LagMax/8 and LagMax (leader_test.go).
+// the number of states after which no further level is begun. A larger world is
+// walked at random from a printed seed. Beyond the bounds: answers to fetches that
+// arrive late (Follower.Accepts drops them), partial flushes, times between LagMax/8
+// and LagMax (leader_test.go), elections of others than members of the ISR.
 
 import (
 	"bytes"
