@@ -94,6 +94,7 @@ type Broker struct {
 	scrubbed  atomic.Int64 // bytes
 	strays    atomic.Int64 // directories of no known topic
 	kick      chan struct{}
+	isolated  atomic.Bool // see Isolate
 }
 
 // table is immutable: a change makes another one.

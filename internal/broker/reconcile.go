@@ -389,6 +389,7 @@ func (b *Broker) assume(p *partition.Partition, state meta.Partition, image *met
 		b.o.Followers.Forget(p)
 		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, PartitionEpoch: state.PartitionEpoch, Replicas: state.Replicas,
 			ISR: state.ISR, Candidates: candidates(image, state.Replicas), MinISR: state.MinISR})
+		p.Suspend(b.isolated.Load() && len(state.ISR) > 1)
 	default:
 		p.Follow(partition.Following{Epoch: state.LeaderEpoch, Leader: leader, PartitionEpoch: state.PartitionEpoch})
 		b.o.Followers.Follow(p, leader)

@@ -50,7 +50,7 @@ func (n *Node) connect() (err error) {
 	}
 	n.peers = peer.New(peer.Options{Env: n.o.Env, Log: n.o.Log, Secret: n.secret, Self: n.identity, Trusted: c.NetworkTrusted, Epoch: n.epochOf, Lost: n.lost})
 	n.peers.Name(c.Bootstrap)
-	n.door = api.NewDoor(api.DoorOptions{Self: n.identity, Secret: n.secret, Trusted: c.NetworkTrusted, Rand: n.o.Env.Rand, Log: n.o.Log, Services: n.services()})
+	n.door = api.NewDoor(api.DoorOptions{Self: n.identity, Secret: n.secret, Trusted: c.NetworkTrusted, Rand: n.o.Env.Rand, Log: n.o.Log, Services: n.services(), Proven: n.peers.Heard})
 	return nil
 }
 

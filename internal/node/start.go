@@ -190,7 +190,7 @@ func (n *Node) build(background context.Context) {
 	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord(), Submit: n.quorum.Submit})
 	// Their parts are there before anything is reconciled.
 	n.life = lifecycle.New(lifecycle.Options{Env: n.o.Env, Log: n.o.Log, Quorum: n.quorum, Peers: n.others(), Registration: n.registration(),
-		Applied: n.broker.Applied, Logs: n.replicaLogs, Settings: n.broker.Settings})
+		Applied: n.broker.Applied, Isolated: n.broker.Isolate, Logs: n.replicaLogs, Settings: n.broker.Settings})
 	for _, b := range n.quorum.Image().Brokers() {
 		n.locate(b)
 	}
