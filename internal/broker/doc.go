@@ -36,5 +36,6 @@
 //	upkeep.go     retention, expiry and lagging replicas, on timers
 //	scrub.go      closed segments compared with their checksums
 //	directory.go  the data directory, described
+//	isolated.go   cut off from the controller
 //	run.go        the goroutines
 package broker

@@ -229,6 +229,7 @@ type followers struct {
 	mu        sync.Mutex
 	following map[kafka.TopicIDPartition]kafka.BrokerID
 	log       []string
+	calls     int // of Follow
 }
 
 func (f *followers) Follow(p *partition.Partition, leader kafka.BrokerID) {
@@ -238,6 +239,7 @@ func (f *followers) Follow(p *partition.Partition, leader kafka.BrokerID) {
 		f.log = append(f.log, fmt.Sprintf("follow %d", leader))
 	}
 	f.following[p.ID()] = leader
+	f.calls++
 	if _, ok := p.FetchPosition(); !ok {
 		f.log = append(f.log, "not following")
 	}
@@ -253,6 +255,13 @@ func (f *followers) Forget(p *partition.Partition) {
 }
 
 func (f *followers) Progressed(*partition.Partition) {}
+
+// count is how often Follow was called.
+func (f *followers) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls
+}
 
 // told is what happened since the last call.
 func (f *followers) told() []string {

@@ -190,7 +190,7 @@ func (n *Node) build(background context.Context) {
 	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord(), Submit: n.quorum.Submit})
 	// Their parts are there before anything is reconciled.
 	n.life = lifecycle.New(lifecycle.Options{Env: n.o.Env, Log: n.o.Log, Quorum: n.quorum, Peers: n.others(), Registration: n.registration(),
-		Applied: n.broker.Applied, Logs: n.replicaLogs, Settings: n.broker.Settings})
+		Applied: n.broker.Applied, Isolated: n.broker.Isolate, Logs: n.replicaLogs, Settings: n.broker.Settings})
 	for _, b := range n.quorum.Image().Brokers() {
 		n.locate(b)
 	}
@@ -280,7 +280,7 @@ func (n *Node) wait(ctx context.Context, d time.Duration) error {
 
 func (n *Node) openDoors(ctx, background context.Context, epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
-	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
+	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch, Forward: n.forward})
 	n.built.Store(true)
 	n.door.Open(n.api)
 	n.group.Go(func() { n.life.Run(background) })
@@ -329,6 +329,9 @@ func (n *Node) openAdmin() error {
 func (n *Node) limits() server.Limits {
 	l, c := server.DefaultLimits(), n.o.Config
 	l.FrameBytes = min(c.RequestBytesMax, l.FrameBytes)
+	if len(c.Bootstrap) > 0 {
+		l.BrokerReserve = server.BrokerReserve
+	}
 	if c.ConnectionIdle > 0 {
 		l.Idle = c.ConnectionIdle
 	}

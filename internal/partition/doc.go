@@ -37,6 +37,7 @@
 // # File map
 //
 //	partition.go  the type, configuration, marks
+//	suspend.go    no writes while cut off from the controller
 //	role.go       leading, following, neither; flush reports; the ISR outwards
 //	append.go     the produce walk
 //	read.go       the fetch walk of consumers and followers, look-ups, waiting for data

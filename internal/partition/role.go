@@ -172,7 +172,7 @@ func (p *Partition) endTermLocked(epoch kafka.LeaderEpoch, next role, a *after) 
 		invariant.Unreachable("%s-%d: leader epoch goes from %d back to %d", p.topic, p.id.Partition, p.mu.epoch, epoch)
 	}
 	p.mu.high = p.highLocked()
-	p.mu.role, p.mu.epoch = next, epoch
+	p.mu.role, p.mu.epoch, p.mu.suspended = next, epoch, false
 	a.wake = p.parkedLocked(a.wake)
 }
 
