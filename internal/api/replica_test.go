@@ -154,6 +154,11 @@ func TestHints_SayWhoLeads(t *testing.T) {
 					t.Errorf("%s, produce version %d: leader %+v, brokers %+v", name, version, x.CurrentLeader, p.Brokers)
 				}
 			}
+			silent := c.client()
+			silent.send(produceTo(9, 0, name, one("a")))
+			if _, _, err := silent.read(); err != errClosed {
+				t.Errorf("%s: acks=0 at the wrong broker: %v, want a closed connection", name, err)
+			}
 			for version := int16(12); version <= 18; version++ {
 				q := fetchFrom(0, nil)
 				q.Version, q.Topics[0].Topic, q.Topics[0].TopicID = version, name, id

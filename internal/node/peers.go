@@ -174,3 +174,8 @@ func (o others) Watch(broker kafka.BrokerID) {
 
 // Refused implements lifecycle.Peers.
 func (o others) Refused(broker kafka.BrokerID) (bool, error) { return o.peers.Refused(broker) }
+
+// forward asks another broker what a client has asked this one.
+func (n *Node) forward(ctx context.Context, to kafka.BrokerID, version int16, request, response wire.Message) error {
+	return n.peers.For(to, peer.Command).Do(ctx, request.Key(), version, request, response)
+}

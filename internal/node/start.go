@@ -280,7 +280,7 @@ func (n *Node) wait(ctx context.Context, d time.Duration) error {
 
 func (n *Node) openDoors(ctx, background context.Context, epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
-	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
+	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch, Forward: n.forward})
 	n.built.Store(true)
 	n.door.Open(n.api)
 	n.group.Go(func() { n.life.Run(background) })
@@ -329,6 +329,9 @@ func (n *Node) openAdmin() error {
 func (n *Node) limits() server.Limits {
 	l, c := server.DefaultLimits(), n.o.Config
 	l.FrameBytes = min(c.RequestBytesMax, l.FrameBytes)
+	if len(c.Bootstrap) > 0 {
+		l.BrokerReserve = server.BrokerReserve
+	}
 	if c.ConnectionIdle > 0 {
 		l.Idle = c.ConnectionIdle
 	}
