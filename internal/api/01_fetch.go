@@ -137,6 +137,7 @@ func (f *fetching) Finish(expired bool) (*Reply, bool) {
 	for {
 		b := f.build()
 		if b.enough(f) || expired {
+			f.Abandon() // what has its answer waits at no partition any more
 			if f.session != nil {
 				f.session.epoch = nextEpoch(f.session.epoch)
 				b.settle(f.session)

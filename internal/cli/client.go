@@ -21,6 +21,9 @@ const (
 	// answerMax is how long a command that asks once waits for its answer.
 	answerMax = 30 * time.Second
 	dialMax   = 5 * time.Second
+	// silenceMax is how long a broker may be silent, beyond what a request itself
+	// waits for, before another one is asked. A paused one is silent for good.
+	silenceMax = 3 * time.Second
 )
 
 // clientFlags gives a command the flags of a client.
@@ -230,7 +233,7 @@ func notYet(name string) string {
 func (c clientConfig) options() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(c.brokers...), kgo.ClientID(c.clientID), kgo.DialTimeout(dialMax), kgo.DisableClientMetrics(),
-		kgo.ProduceRequestTimeout(c.requestMax), kgo.MetadataMinAge(250 * time.Millisecond),
+		kgo.ProduceRequestTimeout(c.requestMax), kgo.MetadataMinAge(250 * time.Millisecond), kgo.RequestTimeoutOverhead(silenceMax),
 	}
 }
 
@@ -245,7 +248,7 @@ func (a *app) admin(ctx context.Context) (*kadm.Client, clientConfig, error) {
 	if err != nil {
 		return nil, c, usagef("%v", err)
 	}
-	pingCtx, cancel := context.WithTimeout(ctx, dialMax)
+	pingCtx, cancel := context.WithTimeout(ctx, time.Duration(max(1, len(c.brokers)))*silenceMax+dialMax)
 	defer cancel()
 	if err := cl.Ping(pingCtx); err != nil {
 		cl.Close()

@@ -231,14 +231,14 @@ func (a *app) start(ctx context.Context, b *config.Broker, logger *slog.Logger) 
 	return running, signal, err
 }
 
-// userSecret is the file by which the brokers of one user on one machine know each
-// other; empty where the user has no place for it.
+// userSecret is the file by which this user's brokers on this machine know each
+// other, beside the profiles; empty where the user has no place for either.
 func (a *app) userSecret() string {
-	dir, err := a.userDataDir()
+	profiles, err := a.profileFile()
 	if err != nil {
 		return ""
 	}
-	return filepath.Join(filepath.Dir(dir), "broker.secret")
+	return filepath.Join(filepath.Dir(profiles), "broker.secret")
 }
 
 // stopBroker ends the broker cleanly. A second signal does not wait for that.
@@ -348,7 +348,7 @@ Ctrl-C stops it.
 // shellWord is a word as a shell reads it.
 func shellWord(word string) string {
 	plain := func(r rune) bool {
-		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("/._-+@%:", r)
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("/._-+@%:,=", r)
 	}
 	if word != "" && strings.TrimFunc(word, plain) == "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
 		return word

@@ -40,7 +40,7 @@ type StartBroker func(ctx context.Context, o BrokerOptions) (Running, error)
 
 // startNode is the StartBroker of the program.
 func startNode(ctx context.Context, o BrokerOptions) (Running, error) {
-	n, err := node.Start(ctx, node.Options{Env: plantedEnv(env.NewReal()), Config: o.Config, DataDir: o.Config.DataDir, Version: o.Version, Log: o.Log, UserSecret: userSecret(), Faults: os.Getenv("HOLDFAST_FAULT")})
+	n, err := node.Start(ctx, node.Options{Env: plantedEnv(env.NewReal()), Config: o.Config, DataDir: o.Config.DataDir, Version: o.Version, Log: o.Log, UserSecret: o.UserSecret, Faults: os.Getenv("HOLDFAST_FAULT")})
 	if err != nil {
 		return nil, err
 	}

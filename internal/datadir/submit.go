@@ -122,6 +122,17 @@ func (d *Dir) Submit(target Flushable, l *log.Log, span log.Span, data []byte, h
 	d.wakeFlusher()
 }
 
+// Note remembers a high watermark of an open log that no append carries. It is
+// stored with the next checkpoint. It is not above what is durable: found above the
+// log's end, it is proof of a loss.
+func (d *Dir) Note(l *log.Log, highWatermark kafka.Offset) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.mu.logs[l]; s != nil {
+		s.high = max(s.high, highWatermark)
+	}
+}
+
 func (d *Dir) addLocked(s *slot, target Flushable, span *log.Span, e *journal.Entry, data []byte) {
 	g := d.mu.fill
 	s.target, s.end = target, span.End

@@ -34,8 +34,8 @@
 //   - When all but the high watermark is in order, the joiner is *held*: it counts
 //     for the high watermark at once, before it is proposed. The high watermark
 //     stands still, the joiner has what is below it in hand or in the next answer,
-//     and one of its flushes later the condition is true and stays true, because
-//     the proposal keeps it counted.
+//     and when it has flushed that (the flush that runs and one more) the condition
+//     is true, and stays true because the proposal keeps it counted.
 //
 // A hold ends after LagMax/8, proposed or not, and the next one begins LagMax
 // later at the earliest: a joiner that fetches and cannot flush holds commits back

@@ -286,7 +286,7 @@ func (w *world) checkCopies(s *state, leader int, k int8) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("leader %d commits offset %d without min ISR electable copies on stable storage", leader, k)
+	return fmt.Errorf("leader %d commits offset %d, and in no metadata since what it has applied do all of the ISR, at least min ISR, have it on stable storage", leader, k)
 }
 
 // check holds after every step: whoever may be elected has everything committed.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/internal/auth"
 	"holdfast/internal/config"
@@ -34,6 +35,7 @@ type box struct {
 	host   string
 	ground *env.Test
 	node   *node.Node
+	alone  bool // started without the addresses of others
 }
 
 func newFlock(t *testing.T, seed uint64, n int, extra ...string) *flock {
@@ -61,7 +63,10 @@ func (b *box) address() string { return b.host + ":9092" }
 
 func (b *box) start(ctx context.Context) error {
 	flags := append([]config.Setting{setting("listeners", "PLAINTEXT://"+b.address()), setting("admin.listen", ""), setting("node.id", fmt.Sprint(b.id)),
-		setting("bootstrap", b.f.addresses()), setting("broker.network.trusted", "true")}, b.f.extra...)
+		setting("broker.network.trusted", "true")}, b.f.extra...)
+	if !b.alone {
+		flags = append(flags, setting("bootstrap", b.f.addresses()))
+	}
 	c, _, err := config.Load(config.Sources{Flags: flags, Hostname: b.host})
 	if err != nil {
 		return err
@@ -268,5 +273,227 @@ func TestCluster_ReturnsAfterAKill(t *testing.T) {
 			n += 40
 		}
 		wantValues(t, f.readAll("orders", 0, n), numbers(0, n))
+	})
+}
+
+// TestCluster_RollingRestart: each broker stops in order and comes back while
+// records are written. No write fails or waits long, and leaders are back where they
+// were preferred.
+func TestCluster_RollingRestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 3, 3)
+		f.startAll()
+		defer f.stopAll()
+		c := f.client()
+		defer c.Close()
+		f.createTopic(c, "orders", 3, 3)
+		f.produce(c, "orders", 0, 0, 10)
+		stop, written := make(chan struct{}), make(chan int)
+		go func() {
+			n := 10
+			var slowest time.Duration
+			for ; ; n++ {
+				select {
+				case <-stop:
+					t.Logf("the longest wait for an acknowledgement: %v", slowest)
+					written <- n
+					return
+				default:
+				}
+				slowest = max(slowest, f.produce(c, "orders", int32(n%3), n, n+1))
+				<-time.After(time.Millisecond)
+			}
+		}()
+		for _, b := range f.boxes {
+			began := time.Now()
+			if err := b.stop(); err != nil {
+				t.Errorf("stop broker %d: %v", b.id, err)
+			}
+			stopped := time.Since(began)
+			<-time.After(100 * time.Millisecond)
+			f.startAll()
+			for p := range int32(3) {
+				f.awaitISR(c, "orders", p, 3)
+			}
+			t.Logf("broker %d stopped in %v", b.id, stopped)
+		}
+		close(stop)
+		n := <-written
+		got := map[string]int{}
+		for p := range int32(3) {
+			want := 0
+			for i := 10; i < n; i++ {
+				if int32(i%3) == p {
+					want++
+				}
+			}
+			if p == 0 {
+				want += 10
+			}
+			for _, v := range values(f.readAll("orders", p, want)) {
+				got[v]++
+			}
+		}
+		for i := range n {
+			if got[fmt.Sprint(i)] != 1 {
+				t.Errorf("record %d is there %d times", i, got[fmt.Sprint(i)])
+			}
+		}
+	})
+}
+
+// TestCluster_PowerCutOfAll: all three lose power in one moment, and everything that
+// was acknowledged is there when they are back.
+func TestCluster_PowerCutOfAll(t *testing.T) {
+	for seed := range uint64(5) {
+		bubble(t, func(t *testing.T) {
+			f := newFlock(t, 100+seed, 3)
+			f.startAll()
+			defer f.stopAll()
+			c := f.client()
+			f.createTopic(c, "orders", 1, 3)
+			f.produce(c, "orders", 0, 0, 30)
+			for i, b := range f.boxes {
+				b.powerCut(seed + uint64(i))
+			}
+			c.Close()
+			f.startAll()
+			c = f.client()
+			defer c.Close()
+			f.produce(c, "orders", 0, 30, 40)
+			wantValues(t, f.readAll("orders", 0, 40), numbers(0, 40))
+		})
+	}
+}
+
+// TestCluster_WipedBrokerComesBack: a broker whose directory is gone joins the
+// cluster that it was of, gets its vote back, and fetches everything.
+func TestCluster_WipedBrokerComesBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 4, 3)
+		f.startAll()
+		defer f.stopAll()
+		c := f.client()
+		defer c.Close()
+		f.createTopic(c, "orders", 1, 3)
+		f.produce(c, "orders", 0, 0, 30)
+		cluster := f.boxes[0].node.Identity().ClusterID
+		for round, b := range f.boxes {
+			b.kill(uint64(round))
+			b.ground = f.world.Host(b.host, uint64(round)+50) // a new disk
+			f.startAll()
+			if got := b.node.Identity().ClusterID; got != cluster {
+				t.Fatalf("broker %d came into cluster %s, not %s", b.id, got, cluster)
+			}
+			f.awaitISR(c, "orders", 0, 3)
+			f.awaitVoters(c, 3, b.node.Identity().DirectoryID)
+			f.produce(c, "orders", 0, 30+round*10, 40+round*10)
+		}
+		wantValues(t, f.readAll("orders", 0, 60), numbers(0, 60))
+	})
+}
+
+// awaitVoters waits until the quorum has so many voters, one of them the directory.
+func (f *flock) awaitVoters(c *kgo.Client, size int, with kafka.DirectoryID) {
+	f.t.Helper()
+	last := ""
+	for range 1500 {
+		q := kmsg.NewDescribeQuorumRequest()
+		q.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}
+		got, err := q.RequestWith(context.Background(), c)
+		if err == nil && len(got.Topics) > 0 && len(got.Topics[0].Partitions) > 0 {
+			voters, has := got.Topics[0].Partitions[0].CurrentVoters, false
+			for _, v := range voters {
+				has = has || kafka.DirectoryID(v.ReplicaDirectoryID) == with
+			}
+			if last = fmt.Sprint(voters); len(voters) == size && has {
+				return
+			}
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	f.t.Fatalf("the voters are %s, want %d with directory %s", last, size, with)
+}
+
+// TestCluster_TwoWipedBrokersFoundNothing while the third, which knows the cluster,
+// is down; when it is back, they join it.
+func TestCluster_TwoWipedBrokersFoundNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 5, 3)
+		f.startAll()
+		defer f.stopAll()
+		cluster := f.boxes[0].node.Identity().ClusterID
+		f.stopAll()
+		for _, b := range f.boxes[:2] {
+			b.ground = f.world.Host(b.host, uint64(b.id)+50)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		errs := make(chan error)
+		for _, b := range f.boxes[:2] {
+			go func() { errs <- b.start(ctx) }()
+		}
+		for range 2 {
+			if err := <-errs; err == nil || !strings.Contains(err.Error(), "broker3:9092") {
+				t.Errorf("start: %v, want one that names the silent address", err)
+			}
+		}
+		for _, b := range f.boxes {
+			b.node = nil
+		}
+		// Two of three voters are gone for good: the cluster cannot elect, and says so;
+		// no second one is founded.
+		ctx, cancel = context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		for _, b := range f.boxes {
+			go func() { errs <- b.start(ctx) }()
+		}
+		for range 3 {
+			if err := <-errs; err == nil {
+				t.Error("a broker is ready without a quorum")
+			}
+		}
+		for _, b := range f.boxes {
+			b.node = nil
+		}
+		_ = cluster
+	})
+}
+
+// TestCluster_GrowsFromOne: a broker that began alone gets two others; nothing is
+// restarted, it has three voters then, and topics can have three replicas.
+func TestCluster_GrowsFromOne(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 6, 3)
+		first := f.boxes[0]
+		first.alone = true
+		if err := first.start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		defer f.stopAll()
+		c := f.client()
+		defer c.Close()
+		f.createTopic(c, "old", 1, 1)
+		f.produce(c, "old", 0, 0, 10)
+		if err := f.boxes[1].start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		f.produce(c, "old", 0, 10, 20)
+		if err := f.boxes[2].start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		f.awaitVoters(c, 3, f.boxes[2].node.Identity().DirectoryID)
+		f.createTopic(c, "new", 1, 3)
+		f.produce(c, "new", 0, 0, 10)
+		f.awaitISR(c, "new", 0, 3)
+		dead := f.leader(c, "new", 0)
+		dead.kill(3)
+		f.produce(c, "new", 0, 10, 20)
+		wantValues(t, f.readAll("new", 0, 20), numbers(0, 20))
+		if err := dead.start(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		f.awaitISR(c, "new", 0, 3)
+		wantValues(t, f.readAll("old", 0, 20), numbers(0, 20))
 	})
 }

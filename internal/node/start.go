@@ -186,10 +186,11 @@ func (n *Node) build(background context.Context) {
 		Data:    func(b kafka.BrokerID) fetcher.Client { return n.peers.For(b, dataPurpose) },
 		Control: func(b kafka.BrokerID) fetcher.Client { return n.peers.For(b, controlPurpose) }})
 	n.broker = broker.New(broker.Options{Self: id.NodeID, Env: n.o.Env, Dir: n.dir, Config: n.o.Config, Log: n.o.Log, Faults: n.plant.partition(),
-		Controller: n.quorum, Epoch: n.brokerEpoch, Followers: n.fetcher, Reconciled: func() { n.coord.Reconciled() }})
+		Controller: n.quorum, Epoch: n.brokerEpoch, Followers: n.fetcher, Reconciled: n.reconciled})
 	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord(), Submit: n.quorum.Submit})
+	// Their parts are there before anything is reconciled.
 	n.life = lifecycle.New(lifecycle.Options{Env: n.o.Env, Log: n.o.Log, Quorum: n.quorum, Peers: n.others(), Registration: n.registration(),
-		Applied: n.broker.Applied, Logs: n.replicaLogs, Settings: n.broker.Settings})
+		Applied: n.broker.Applied, Isolated: n.broker.Isolate, Logs: n.replicaLogs, Settings: n.broker.Settings})
 	for _, b := range n.quorum.Image().Brokers() {
 		n.locate(b)
 	}
@@ -201,6 +202,11 @@ func (n *Node) build(background context.Context) {
 		n.life.Changed(delta, image)
 	})
 	n.group.Go(func() { n.watchEnd(background) })
+}
+
+func (n *Node) reconciled() {
+	n.coord.Reconciled()
+	n.life.Reconciled()
 }
 
 // watchEnd tells when this broker cannot go on.

@@ -21,6 +21,9 @@ type Storage interface {
 	// Submit hands a written span to the next flush round. It copies what it
 	// needs of data and never waits.
 	Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, highWatermark kafka.Offset)
+	// Note tells of a high watermark, not above what is durable, that no append
+	// carries. It never waits.
+	Note(l *log.Log, highWatermark kafka.Offset)
 	// Cut removes everything of the log at or above to, so that no crash brings it
 	// back, and waits for the disk. Nothing of the log is submitted meanwhile.
 	Cut(l *log.Log, to kafka.Offset) error
@@ -83,6 +86,8 @@ type Partition struct {
 	mu struct {
 		sync.Mutex
 		role role
+		// suspended: it leads and takes no writes, see Suspend.
+		suspended bool
 		// epoch is the newest leader epoch that the metadata told of.
 		epoch kafka.LeaderEpoch
 		term  Leadership // of the leadership, as the metadata tells it
@@ -93,6 +98,7 @@ type Partition struct {
 		// high is the largest high watermark that this replica knew when its role
 		// began (see highLocked). Nothing below it is ever cut.
 		high    kafka.Offset
+		noted   kafka.Offset   // the high watermark that the data directory was told of last
 		durable kafka.Offset   // exclusive end of the contiguous durable prefix
 		failed  error          // set once; nothing is appended or acknowledged afterwards
 		commits waitList       // wait for the high watermark

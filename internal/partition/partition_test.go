@@ -32,6 +32,7 @@ func (h *held) Submit(target datadir.Flushable, _ *log.Log, s log.Span, _ []byte
 }
 func (h *held) Err() error                            { return h.err }
 func (h *held) Full() bool                            { return h.full }
+func (h *held) Note(*log.Log, kafka.Offset)           {}
 func (h *held) Cut(l *log.Log, to kafka.Offset) error { return l.TruncateSuffix(to) }
 func (h *held) Restart(l *log.Log, start kafka.Offset) error {
 	return l.TruncatePrefix(start)

@@ -127,11 +127,18 @@ func (p *Partition) replicate(r Replicated, a *after) error {
 	err := p.takeOverLocked(r, a)
 	start := min(r.LogStart, p.highLocked())
 	p.mu.Unlock()
+	if cap(p.received) > receivedKeep {
+		p.received = nil
+	}
 	if err == nil && start > p.log.Start() {
 		err = p.log.SetStart(start)
 	}
 	return err
 }
+
+// receivedKeep is how many headers are kept room for between two answers: there may
+// be many partitions.
+const receivedKeep = 64
 
 // freshLocked reports whether the answer is to what this replica would ask now.
 // The caller has the turn, so that it stays so.
@@ -176,6 +183,7 @@ func (p *Partition) takeOverLocked(r Replicated, a *after) error {
 	first := p.mu.following.rules.Matched(p.log.End(), r.HighWatermark)
 	if p.highLocked() > before {
 		a.wake = p.mu.readers.TakeAll(a.wake)
+		p.noteLocked()
 	}
 	// Without a flush to come, nothing else would tell.
 	a.progressed = first || (len(p.received) > 0 && p.pageCache(p.config.Load()))
@@ -217,8 +225,15 @@ func (p *Partition) appendReceivedLocked(r Replicated) error {
 // goes on from there, and may find another divergence.
 func (p *Partition) cutDiverging(leader EpochEnd) error {
 	p.mu.Lock()
-	end := p.log.End()
-	to, err := p.mu.following.rules.Cut(history{p.log}, isr.EpochEnd(leader))
+	end, rules := p.log.End(), &p.mu.following.rules
+	if _, matched := rules.Progress(end); matched {
+		// The leader of an epoch only adds to its log: what has matched goes on
+		// matching. This is a late answer, to a question about a log that was cut
+		// since and has grown to the same end again.
+		p.mu.Unlock()
+		return p.unfit(end, fmt.Errorf("it diverges at epoch %d, offset %d, and has matched before", leader.Epoch, leader.End))
+	}
+	to, err := rules.Cut(history{p.log}, isr.EpochEnd(leader))
 	if _, below := errors.AsType[*DivergedBelowHighWatermarkError](err); below {
 		p.failLocked(err)
 	}

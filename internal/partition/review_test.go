@@ -21,6 +21,7 @@ type lazy struct{}
 
 func (lazy) Submit(datadir.Flushable, *log.Log, log.Span, []byte, kafka.Offset) {}
 func (lazy) Err() error                                                         { return nil }
+func (lazy) Note(*log.Log, kafka.Offset)                                        {}
 func (lazy) Cut(*log.Log, kafka.Offset) error                                   { return nil }
 func (lazy) Restart(*log.Log, kafka.Offset) error                               { return nil }
 func (lazy) Full() bool                                                         { return false }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"holdfast/internal/clock"
@@ -29,7 +28,7 @@ import (
 // test says who appends, flushes, fetches, reports, dies and leads. The metadata is
 // what the test says.
 type cluster struct {
-	t     *testing.T
+	t     tester
 	nodes []*node
 	clock *clock.Sim
 
@@ -43,6 +42,15 @@ type cluster struct {
 	acked map[kafka.Offset]string // what producers were told is safe
 }
 
+// tester is what a world needs of a *testing.T.
+type tester interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // node is one replica.
 type node struct {
 	c      *cluster
@@ -53,28 +61,50 @@ type node struct {
 	dir    *datadir.Dir
 	gate   *gate
 	*partition.Partition
-	deaf      bool // hears no metadata
-	fenced    bool // may not be in the ISR
+	believes  *node // the leader, as the newest metadata says that it has heard
+	deaf      bool  // hears no metadata
+	fenced    bool  // may not be in the ISR
 	down      bool
 	proposals []isr.Proposal
-	progress  int // how often Progressed was called
+	progress  int  // how often Progressed was called
+	early     bool // planted: a flush is reported before it happens
+	cuts      bool // planted: it cuts to its high watermark when it opens
 }
 
 // gate is a data directory whose flush rounds begin when the test says so.
 type gate struct {
 	*datadir.Dir
-	held []func()
+	held  []submitted
+	early bool
+	full  bool
+	auto  bool // as in life: flush rounds begin by themselves
+}
+
+type submitted struct {
+	target datadir.Flushable
+	end    kafka.Offset
+	submit func()
 }
 
 func (g *gate) Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, high kafka.Offset) {
+	if g.auto {
+		g.Dir.Submit(target, l, s, data, high)
+		return
+	}
 	data = slices.Clone(data)
-	g.held = append(g.held, func() { g.Dir.Submit(target, l, s, data, high) })
+	g.held = append(g.held, submitted{target, s.End, func() { g.Dir.Submit(target, l, s, data, high) }})
 }
+
+func (g *gate) Full() bool { return g.full || g.Dir.Full() }
 
 // flush lets everything that was submitted become durable.
 func (g *gate) flush() error {
-	for _, submit := range g.held {
-		submit()
+	for _, h := range g.held {
+		if g.early {
+			h.target.Flushed(h.end)
+		} else {
+			h.submit()
+		}
 	}
 	g.held = nil
 	return g.Dir.Barrier(context.Background())
@@ -90,7 +120,7 @@ func (g *gate) Restart(l *log.Log, start kafka.Offset) error {
 
 const lagMax = 10 * time.Second
 
-func newCluster(t *testing.T, names string, minISR int) *cluster {
+func newCluster(t tester, names string, minISR int) *cluster {
 	t.Helper()
 	c := &cluster{t: t, minISR: minISR, acked: map[kafka.Offset]string{}, clock: clock.NewSim(time.Unix(1_700_000_000, 0))}
 	settings, err := config.ResolveTopic(nil, nil)
@@ -123,11 +153,14 @@ var topicID = kafka.TopicIDPartition{TopicID: kafka.TopicID{1}}
 // open starts the node's next incarnation.
 func (n *node) open() {
 	n.c.t.Helper()
-	d, err := datadir.Open(datadir.Options{Env: n.ground.Env, Dir: "/data", NodeID: n.id, Log: slog.New(slog.DiscardHandler)})
+	d, err := datadir.Open(datadir.Options{Env: n.ground.Env, Dir: "/data", NodeID: n.id, JournalBytes: 512 << 10, Log: slog.New(slog.DiscardHandler)})
 	n.c.must(err)
 	l, _, err := d.OpenLog("t", topicID, log.DefaultConfig())
 	n.c.must(err)
-	n.dir, n.gate, n.down = d, &gate{Dir: d}, false
+	if high := d.HighWatermark(l.Key()); n.cuts && high < l.End() {
+		n.c.must(d.Cut(l, high))
+	}
+	n.dir, n.gate, n.down, n.believes = d, &gate{Dir: d, early: n.early}, false, nil
 	n.epoch += 10
 	n.Partition = partition.New(partition.Options{Topic: "t", ID: topicID, Self: n.id, Log: l, Storage: n.gate, Clock: n.c.clock, Config: &n.c.settings,
 		HighWatermark: d.HighWatermark(l.Key()), LagMax: lagMax,
@@ -180,13 +213,21 @@ func (c *cluster) tell() {
 	for _, n := range c.nodes {
 		switch {
 		case n.down || n.deaf:
+		case !c.led():
+			n.believes = nil
+			n.Resign()
 		case n == c.leader:
+			n.believes = n
 			n.Lead(c.leadership())
 		default:
+			n.believes = c.leader
 			n.Follow(partition.Following{Epoch: c.epoch, Leader: c.leader.id, PartitionEpoch: c.partitionEpoch})
 		}
 	}
 }
+
+// led reports whether there is a leader: one that the ISR does not have is none.
+func (c *cluster) led() bool { return slices.Contains(c.isr, c.leader.id) }
 
 func (c *cluster) leadership() partition.Leadership {
 	t := partition.Leadership{Epoch: c.epoch, PartitionEpoch: c.partitionEpoch, ISR: slices.Clone(c.isr), MinISR: c.minISR}
@@ -257,6 +298,7 @@ func (n *node) flush() {
 // fetching is a fetch whose answer is under way.
 type fetching struct {
 	n      *node
+	part   *partition.Partition // of the incarnation that asked
 	asked  partition.FetchPosition
 	answer partition.Replicated
 }
@@ -280,7 +322,7 @@ func (n *node) askOf(leader *node, incarnation kafka.BrokerEpoch) fetching {
 		}
 		r.Range.Source.Release()
 	}
-	return fetching{n: n, asked: at, answer: a}
+	return fetching{n: n, part: n.Partition, asked: at, answer: a}
 }
 
 // arrive lets the answer arrive.
@@ -374,7 +416,7 @@ func (n *node) holds() string {
 	return strings.Join(out, " ")
 }
 
-func batches(t *testing.T, b []byte) (out []string) {
+func batches(t tester, b []byte) (out []string) {
 	for len(b) > 0 {
 		h, err := record.ParseHeader(b)
 		if err == nil {

@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -124,9 +123,13 @@ func (p *Partition) beginLocked(t Leadership, a *after) {
 }
 
 // assignLocked notes in the log that the epoch begins at its end (KIP-101), where
-// there are others that will ask. It is not made durable by itself: an epoch that
-// a crash forgets has no durable batch here, so that the next leadership would
-// begin at the same offset and drop it (decision 0006).
+// there are others that will ask. It waits for no disk: a fail-over of a thousand
+// partitions would wait a thousand times. The note is durable with the next
+// checkpoint, and before with the first batch of the epoch, which carries it. What a
+// crash can forget is an epoch that has no durable batch here. The next leadership
+// begins at the same offset then, and would drop the note (two epochs cannot begin at
+// one offset), so that it answers alike with and without it: the largest epoch below,
+// and where that ends.
 func (p *Partition) assignLocked(t Leadership) {
 	if len(t.Replicas) > 1 && p.log.LastEpoch() < t.Epoch {
 		p.log.AssignEpoch(t.Epoch)
@@ -169,7 +172,7 @@ func (p *Partition) endTermLocked(epoch kafka.LeaderEpoch, next role, a *after) 
 		invariant.Unreachable("%s-%d: leader epoch goes from %d back to %d", p.topic, p.id.Partition, p.mu.epoch, epoch)
 	}
 	p.mu.high = p.highLocked()
-	p.mu.role, p.mu.epoch = next, epoch
+	p.mu.role, p.mu.epoch, p.mu.suspended = next, epoch, false
 	a.wake = p.parkedLocked(a.wake)
 }
 
@@ -197,8 +200,18 @@ func (p *Partition) Flushed(end kafka.Offset) {
 		_, matched := p.mu.following.rules.Progress(end)
 		a.progressed = grew && matched
 	}
+	p.noteLocked()
 	p.mu.Unlock()
 	p.finish(&a)
+}
+
+// noteLocked lets the data directory remember the high watermark, where no append is
+// under way that would carry it into the journal.
+func (p *Partition) noteLocked() {
+	if high := p.highLocked(); high == p.log.End() && high == p.mu.durable && high > p.mu.noted {
+		p.mu.noted = high
+		p.storage.Note(p.log, high)
+	}
 }
 
 // Failed implements datadir.Flushable: the directory has stopped and nothing
@@ -219,12 +232,20 @@ func (p *Partition) failLocked(err error) {
 	}
 }
 
-// Err is why this replica takes nothing any more: a *DivergedBelowHighWatermarkError, a failure of
-// its log or of its data directory; nil while it does.
+// Err is why this replica takes nothing any more: a
+// *DivergedBelowHighWatermarkError, a failure of its log or of its data directory;
+// nil while it does.
 func (p *Partition) Err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return errors.Join(p.mu.failed, p.storage.Err())
+	return p.errLocked()
+}
+
+func (p *Partition) errLocked() error {
+	if p.mu.failed != nil {
+		return p.mu.failed
+	}
+	return p.storage.Err()
 }
 
 // applyLocked notes what the rules of the leader ask for.
@@ -248,18 +269,19 @@ func (p *Partition) Tick(now time.Time) {
 
 // ISRProposal is the ISR change that the leader has asked for and whose outcome is
 // not known, for sending it, also again. It is false where there is none.
-func (p *Partition) ISRProposal() (kafka.LeaderEpoch, isr.Proposal, bool) {
+func (p *Partition) ISRProposal() (isr.Proposal, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.role != leads || p.mu.failed != nil {
-		return kafka.NoLeaderEpoch, isr.Proposal{}, false
+		return isr.Proposal{}, false
 	}
-	proposal, ok := p.mu.lead.Outstanding()
-	return p.mu.epoch, proposal, ok
+	return p.mu.lead.Outstanding()
 }
 
 // ISRAnswered tells the controller's answer to a proposal. Only a definite refusal
-// changes anything; for the rest the metadata says, through Lead, what became of it.
+// changes anything: that of the only attempt that was made. The refusal of an attempt
+// that was made again says nothing about the first one, which may have been applied;
+// then the metadata says, through Lead, what became of it.
 func (p *Partition) ISRAnswered(answer isr.Answer) {
 	now := p.clock.Now()
 	p.step(func(l *isr.Leader) isr.Effects { return l.Answered(answer, now) })
@@ -294,6 +316,7 @@ func (p *Partition) ReplicaDurable(replica kafka.BrokerID, brokerEpoch kafka.Bro
 		code = kafka.ErrInvalidRequest // matched with this leader, which has no such offset
 	default:
 		p.applyLocked(p.mu.lead.Reported(isr.Report{Replica: replica, Epoch: brokerEpoch, Durable: end}, now), &a)
+		p.noteLocked()
 	}
 	p.mu.Unlock()
 	p.finish(&a)

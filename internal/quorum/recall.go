@@ -155,9 +155,7 @@ func (c *core) ask() {
 	if len(list) > 0 {
 		c.o.Transport.Send(list)
 	}
-	if len(c.memory.vouched) > 0 {
-		c.prove()
-	}
+	c.prove() // time has passed, or there is nobody else to ask any more
 }
 
 func (c *core) answerRecall(q *recall) {

@@ -190,7 +190,7 @@ func (s *stage) revive(cut bool) {
 	}
 	s.tell("Broker %d, the old leader, is started again and follows.", s.leader)
 	s.picture(p)
-	said := s.c.Node(s.leader).Said("truncat", s.tp.Topic)
+	said := s.c.Node(s.leader).Said("cut what the leader does not have", "topic="+s.tp.Topic)
 	for _, line := range said {
 		fmt.Fprintf(s.page, "      broker %d: %s\n", s.leader, line)
 	}

@@ -194,13 +194,17 @@ func Topics() []rig.Topic {
 // one with acks=1 that has no idempotence.
 func Writers() []rig.WriterSpec {
 	t := Topics()
-	return []rig.WriterSpec{
+	list := []rig.WriterSpec{
 		{Name: "small", Topics: t, SizeMin: 16, SizeMax: 200, Window: 64, Pace: 500 * time.Microsecond, Compress: kgo.NoCompression()},
 		{Name: "single", Topics: t[:1], SizeMin: 100, Window: 1, Pace: time.Millisecond, Compress: kgo.NoCompression()},
 		{Name: "mixed", Topics: t[1:], SizeMin: 100, SizeMax: 16 << 10, Window: 32, Pace: 2 * time.Millisecond, Linger: 5 * time.Millisecond, Compress: kgo.SnappyCompression()},
 		{Name: "large", Topics: t[:2], SizeMin: 50 << 10, SizeMax: 400 << 10, Window: 8, Pace: 100 * time.Millisecond, Compress: kgo.NoCompression()},
 		{Name: "acks-one", AcksOne: true, Topics: t[:2], SizeMin: 100, SizeMax: 1000, Window: 16, Pace: 2 * time.Millisecond, Compress: kgo.ZstdCompression()},
 	}
+	for i := range list {
+		list[i].Timeout = time.Second // a leader that is paused never answers, and its connection stays
+	}
+	return list
 }
 
 // upTo is a random time below d.

@@ -26,6 +26,8 @@ type Partition struct {
 	Replicas []kafka.BrokerID
 	ISR      []kafka.BrokerID
 	Held     []Replica // by those brokers that answer
+	// Silent says why a broker did not answer.
+	Silent map[kafka.BrokerID]error
 }
 
 // Replica is what one broker says of its own replica.
@@ -167,7 +169,12 @@ func (c *Cluster) addHeld(ctx context.Context, topic string, list []Partition) {
 	for _, n := range c.Nodes {
 		held, err := n.Holds(ctx, topic)
 		if err != nil {
-			continue
+			for i := range list {
+				if list[i].Silent == nil {
+					list[i].Silent = map[kafka.BrokerID]error{}
+				}
+				list[i].Silent[n.ID] = err
+			}
 		}
 		for _, r := range held {
 			if int(r.Index) < len(list) {
@@ -284,7 +291,7 @@ func (p Partition) String() string {
 	for _, id := range p.Replicas {
 		r, ok := p.On(id)
 		if !ok {
-			fmt.Fprintf(&b, "; broker %d: no answer", id)
+			fmt.Fprintf(&b, "; broker %d: no answer (%v)", id, p.Silent[id])
 			continue
 		}
 		fmt.Fprintf(&b, "; broker %d: end %d, durable %d, high watermark %d", id, r.End, r.Durable, r.HighWatermark)

@@ -181,9 +181,12 @@ type writer struct {
 }
 
 func (w *writer) start(addr string, partition int32) error {
-	// The client's own defaults, but for the age of what it knows of leaders: that is
-	// what the hints of KIP-951 replace.
-	cl, err := kgo.NewClient(rig.Options(addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000))...)
+	// A broker that is paused or cut off never answers, and its connection stays: only
+	// the client's own patience ends that. It is half a second here and half for the
+	// broker.
+	const patience = 500 * time.Millisecond
+	cl, err := kgo.NewClient(rig.Options(addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000),
+		kgo.ProduceRequestTimeout(patience), kgo.RequestTimeoutOverhead(patience))...)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (Holdfast) Name() string { return "holdfast" }
 func (Holdfast) Command(tb testing.TB, p Place) Command {
 	c := Command{Args: p.ServerArgs(), Log: p.Log}
 	if p.Shared != "" {
-		c.Env = append(c.Env, "XDG_DATA_HOME="+p.Shared)
+		c.Env = append(c.Env, "XDG_CONFIG_HOME="+p.Shared)
 	}
 	if p.Fault == "" {
 		c.Path = Binary(tb)

@@ -23,6 +23,7 @@ func Options(addr string, more ...kgo.Opt) []kgo.Opt {
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.DialTimeout(2 * time.Second),
+		kgo.RequestTimeoutOverhead(2 * time.Second), // a paused broker accepts and never answers
 		kgo.UnknownTopicRetries(-1),
 		kgo.ConsiderMissingTopicDeletedAfter(time.Hour),
 		kgo.DisableClientMetrics(),

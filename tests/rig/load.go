@@ -26,6 +26,7 @@ type WriterSpec struct {
 	Window   int // records that may be without an answer
 	Pace     time.Duration
 	Linger   time.Duration
+	Timeout  time.Duration // of one request, after which another broker is asked; 0: 5 s and the client's own slack
 	Compress kgo.CompressionCodec
 }
 
@@ -86,6 +87,9 @@ func (w *writer) options() []kgo.Opt {
 		kgo.ProducerLinger(w.spec.Linger),
 		kgo.ProducerBatchCompression(w.spec.Compress),
 		kgo.ProduceRequestTimeout(5 * time.Second),
+	}
+	if w.spec.Timeout > 0 {
+		opts = append(opts, kgo.ProduceRequestTimeout(w.spec.Timeout), kgo.RequestTimeoutOverhead(w.spec.Timeout))
 	}
 	if w.spec.AcksOne {
 		return append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1))
