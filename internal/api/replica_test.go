@@ -199,6 +199,15 @@ func TestFetch_NearestFollower(t *testing.T) {
 		if got := preferred("b"); got != -1 {
 			t.Errorf("a fenced follower is preferred: %d", got)
 		}
+		c.topic("followed", 3, 1)
+		for rack, want := range map[string]kafka.ErrorCode{"": kafka.ErrNotLeaderOrFollower, "a": kafka.ErrNone} {
+			began := time.Now()
+			q := fetchFrom(0, func(q *kmsg.FetchRequest) { q.Rack, q.MaxWaitMillis, q.Topics[0].Topic = rack, 1000, "followed" })
+			got := kafka.ErrorCode(ask[*kmsg.FetchResponse](client, q).Topics[0].Partitions[0].ErrorCode)
+			if parked := time.Since(began) == time.Second; got != want || parked != (want == kafka.ErrNone) {
+				t.Errorf("at a follower, with rack %q: %s after %v", rack, got, time.Since(began))
+			}
+		}
 	})
 }
 
