@@ -42,7 +42,7 @@ func TestRecall_ARestoredDirectoryGetsNoVote(t *testing.T) {
 				t.Errorf("stopped by %v", err)
 			}
 			t.Log(m.Err())
-			m.alive = false
+			m.alive.Store(false)
 			m.retire()
 			other.must(create("after", 1))
 		})
