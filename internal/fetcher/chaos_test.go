@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/kafka"
+	"holdfast/internal/partition"
 )
 
 // Goal: whatever happens between a follower and its leader, a second after it is over
@@ -16,10 +17,11 @@ import (
 //
 // Bounds: 40 seeds with 150 steps each, four partitions; a step is a write, a loss
 // of the connection, a session that is forgotten, a partition or a report that is
-// refused, a slow disk or report, an epoch that one side learns of first, a
-// partition that is forgotten and comes back.
+// refused, a slow report, an epoch that one side learns of first, a partition that is
+// forgotten and comes back, and one that the follower leads for a moment, with records
+// that have to be cut.
 func TestChaos_ComesToRest(t *testing.T) {
-	writes := 0
+	writes, cut := 0, 0
 	for seed := range uint64(40) {
 		inBubble(t, 4, func(r *rig) {
 			c := &chaos{r: r, rand: rand.New(rand.NewPCG(seed, 1))}
@@ -43,6 +45,7 @@ func TestChaos_ComesToRest(t *testing.T) {
 				}
 				r.produce(i, "last").acked(50 * time.Millisecond)
 				writes += int(a.LogEnd)
+				cut += int(r.follower.partitions[i].Counts().OffsetsCut)
 			}
 			<-time.After(time.Second)
 			synctest.Wait()
@@ -54,7 +57,10 @@ func TestChaos_ComesToRest(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d writes", writes)
+	t.Logf("%d writes, %d offsets cut", writes, cut)
+	if cut == 0 {
+		t.Error("nothing was cut")
+	}
 }
 
 // chaos is what happens to a rig.
@@ -68,7 +74,7 @@ func (c *chaos) step() {
 	r, i := c.r, c.rand.IntN(4)
 	codes := []kafka.ErrorCode{kafka.ErrNotLeaderOrFollower, kafka.ErrUnknownTopicID, kafka.ErrKafkaStorageError, kafka.ErrUnknownLeaderEpoch}
 	code := codes[c.rand.IntN(len(codes))]
-	kind := c.rand.IntN(16)
+	kind := c.rand.IntN(17)
 	c.trace = append(c.trace, fmt.Sprint(kind, "/", i))
 	switch kind {
 	case 0:
@@ -92,6 +98,8 @@ func (c *chaos) step() {
 		r.follow(i)
 	case 10, 11:
 		c.elect(i, kind == 10)
+	case 12:
+		c.diverge(i)
 	default:
 		r.produce(i, fmt.Sprint(len(c.trace)))
 	}
@@ -114,6 +122,21 @@ func (c *chaos) elect(i int, leaderFirst bool) {
 			r.lead(n)
 		}
 	}
+}
+
+// diverge has the follower lead one partition for a moment, with records that it can
+// commit nothing of and the leader will never have.
+func (c *chaos) diverge(i int) {
+	r, p := c.r, c.r.follower.partitions[i]
+	r.epoch++
+	r.state++
+	r.fetcher.Forget(p)
+	p.Lead(partition.Leadership{Epoch: r.epoch, PartitionEpoch: r.state, Replicas: []kafka.BrokerID{leads, follows}, ISR: []kafka.BrokerID{follows}, MinISR: 2})
+	for range 1 + c.rand.IntN(3) {
+		p.Append(partition.AppendRequest{Records: batch(r.t, "mine"), Asked: 0, Wait: partition.WaitNone})
+	}
+	<-time.After(time.Duration(c.rand.IntN(20)) * time.Millisecond)
+	c.elect(i, c.rand.IntN(2) == 0)
 }
 
 func (c *chaos) heal() {
