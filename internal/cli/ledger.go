@@ -340,16 +340,27 @@ func (l *ledger) rewrite(parts []span) error {
 	return syncDir(l.path)
 }
 
-// restate makes the state file the header and these lines, durably.
+// restate makes the state file the header and these lines, durably. A header that
+// is there already stays where it is: were it cut off and written again, a kill
+// between would leave input that nobody can say the topic of.
 func (l *ledger) restate(lines spans) error {
-	if err := l.state.Truncate(0); err != nil {
+	there := make([]byte, len(l.header))
+	if n, err := l.state.ReadAt(there, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	} else if !bytes.Equal(there[:n], l.header) {
+		if err := l.state.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := l.state.WriteAt(l.header, 0); err != nil {
+			return err
+		}
+	} else if err := l.state.Truncate(int64(n)); err != nil {
 		return err
 	}
-	if _, err := l.state.Seek(0, io.SeekStart); err != nil {
+	if _, err := l.state.Seek(int64(len(l.header)), io.SeekStart); err != nil {
 		return err
 	}
 	text := strings.Builder{}
-	text.Write(l.header)
 	for _, s := range lines {
 		fmt.Fprintf(&text, "%d %d\n", s.start, s.end)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,6 +92,45 @@ func TestLedger_LeavesExactlyTheRest(t *testing.T) {
 		if err != nil || string(got) != want.String() || left != int64(want.Len()) {
 			t.Fatalf("seed %d: left %d (%v)\ngot  %q\nwant %q", seed, left, err, got, want.String())
 		}
+	}
+}
+
+// A process that is killed while it writes the state anew leaves what a reader of
+// the file sees at that moment: there is none without the whole header, or nobody
+// can say which topic the input is for.
+func TestLedger_TheStateNeverLosesItsHeader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "left")
+	l, err := createLedger(path, inputOptions{Topic: "t", Format: `%v\n`}, clock.Real{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	stop, looked := make(chan struct{}), make(chan int)
+	go func() {
+		looks := 0
+		defer func() { looked <- looks }()
+		for ; ; looks++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if text, err := os.ReadFile(path + ".state"); err != nil || !bytes.HasPrefix(text, l.header) {
+				t.Errorf("look %d: %q (%v), want it to begin with %q", looks, text, err, l.header)
+				return
+			}
+		}
+	}()
+	const times = 500
+	for i := range int64(times) {
+		lines := spans{{0, i + 1}, {i + 2, i + 3}}[:i%3] // none, one, two
+		if err := l.do(func() error { return l.restate(lines) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	if looks := <-looked; looks < times && !t.Failed() {
+		t.Errorf("only %d looks while the state was written %d times: the test shows too little", looks, times)
 	}
 }
 
