@@ -118,7 +118,12 @@ func (s *session) compose() (wait time.Duration, ok bool) {
 		n.place = inSession
 	}
 	s.list = s.list[:0]
-	whole := s.id == 0 || slices.ContainsFunc(fresh, func(n *follower) bool { return n.registered })
+	// One request cannot take a partition out of the session and put it in again: the
+	// leader forgets last.
+	whole := s.id == 0 || slices.ContainsFunc(l.mu.leaving, func(n *follower) bool {
+		back := l.mu.followers[n.id]
+		return back != nil && back.place == inSession
+	})
 	if !whole {
 		for _, n := range l.mu.touched {
 			s.addLocked(n, now)
