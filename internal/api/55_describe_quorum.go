@@ -14,6 +14,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"holdfast/internal/kafka"
@@ -83,7 +84,10 @@ func (a *API) describedQuorum(q *wire.DescribeQuorumRequest, d quorum.Descriptio
 
 func (a *API) quorumState(d quorum.Description, out *wire.DescribeQuorumResponseTopicPartition) {
 	if d.Leader != a.o.Self {
-		why := "another node leads the quorum"
+		why := fmt.Sprintf("node %d leads the quorum", d.Leader)
+		if d.Leader == kafka.NoBroker {
+			why = fmt.Sprintf("nobody leads the quorum: a majority of its %d voters has to run", len(d.Voters))
+		}
 		out.ErrorCode, out.ErrorMessage = int16(kafka.ErrNotLeaderOrFollower), &why
 		return
 	}

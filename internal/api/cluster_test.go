@@ -32,6 +32,8 @@ type cluster struct {
 	secret auth.Secret
 	epochs map[kafka.BrokerID]kafka.BrokerEpoch
 	id     kafka.ClusterID
+	dir    kafka.DirectoryID // of broker 1
+	starts uint64            // registrations so far
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -50,7 +52,7 @@ func startCluster(t *testing.T) *cluster {
 	dir, err := datadir.Open(datadir.Options{Env: c.ground.Env, Dir: "/data", NodeID: 1, Log: quiet})
 	must(err)
 	id := dir.Identity()
-	c.id = id.ClusterID
+	c.id, c.dir = id.ClusterID, id.DirectoryID
 	c.quorum, err = quorum.Open(quorum.Options{Env: c.ground.Env, Dir: "/data", Self: 1, ClusterID: id.ClusterID, DirectoryID: id.DirectoryID, Config: settings, Log: quiet})
 	must(err)
 	must(dir.MarkFounded())
@@ -109,10 +111,11 @@ func (c *cluster) decide(command controller.Command) controller.Reply {
 // register makes a broker known, in a rack, and takes it in.
 func (c *cluster) register(id kafka.BrokerID, rack string, dir kafka.DirectoryID) {
 	c.t.Helper()
+	c.starts++
 	host := fmt.Sprintf("b%d", id)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	reply, err := c.quorum.Submit(ctx, controller.RegisterBroker{ID: id, Incarnation: kafka.UUID{byte(id), 9}, Starts: 1, Directories: []kafka.DirectoryID{dir},
+	reply, err := c.quorum.Submit(ctx, controller.RegisterBroker{ID: id, Incarnation: kafka.UUID{byte(id), byte(c.starts)}, Starts: c.starts, Directories: []kafka.DirectoryID{dir},
 		Endpoints: []meta.Endpoint{{Listener: "PLAINTEXT", Host: host, Port: 9092}}, Rack: rack, PreviousEpoch: -1, Features: meta.FeatureLevelMax})
 	if err != nil {
 		c.t.Fatal(err)
@@ -162,6 +165,7 @@ type follower struct {
 	epoch   kafka.BrokerEpoch
 	session int32
 	next    int32 // epoch of the session
+	leader  kafka.LeaderEpoch
 }
 
 // fetch asks for what is at an offset and after it; below 0: for what it asked
@@ -174,7 +178,7 @@ func (f *follower) fetch(topic kafka.TopicID, from int64) (wire.FetchResponse, w
 	if from >= 0 {
 		p := wire.NewFetchRequestTopicPartition()
 		p.FetchOffset, p.PartitionMaxBytes, p.LastFetchedEpoch = from, 1<<20, -1
-		p.CurrentLeaderEpoch = int32(f.leaderEpoch(topic))
+		p.CurrentLeaderEpoch = int32(f.leader)
 		if from > 0 {
 			p.LastFetchedEpoch = p.CurrentLeaderEpoch
 		}
@@ -195,15 +199,12 @@ func (f *follower) fetch(topic kafka.TopicID, from int64) (wire.FetchResponse, w
 	return out, out.Topics[0].Partitions[0]
 }
 
-// leaderEpoch is 0: these partitions are led by one broker only.
-func (f *follower) leaderEpoch(kafka.TopicID) kafka.LeaderEpoch { return 0 }
-
 // durable reports that everything below end is on the follower's disk.
 func (f *follower) durable(topic kafka.TopicID, end int64) kafka.ErrorCode {
 	f.t.Helper()
 	var out wire.ReplicaProgressResponse
 	if !f.say(&wire.ReplicaProgressRequest{BrokerID: int32(f.id), BrokerEpoch: int64(f.epoch), Topics: []wire.ReplicaProgressRequestTopic{{TopicID: topic,
-		Partitions: []wire.ReplicaProgressRequestTopicPartition{{LeaderEpoch: int32(f.leaderEpoch(topic)), DurableEnd: end}}}}}, &out) {
+		Partitions: []wire.ReplicaProgressRequestTopicPartition{{LeaderEpoch: int32(f.leader), DurableEnd: end}}}}}, &out) {
 		f.t.Fatal("the leader closed the connection")
 	}
 	return kafka.ErrorCode(out.Topics[0].Partitions[0].ErrorCode)

@@ -97,6 +97,34 @@ func TestFetch_Followers(t *testing.T) {
 	})
 }
 
+// TestFetch_FollowersAreAnsweredInEveryEpoch: a follower that asks for what it has
+// been told, but in a new epoch of the same leader, is answered at once: it has
+// nothing else to learn from that its position matches.
+func TestFetch_FollowersAreAnsweredInEveryEpoch(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := threeBrokers(t)
+		id := c.topic("t", 1, 2)
+		two := c.follower(2)
+		two.fetch(id, 0)
+		c.decide(controller.ElectLeaders{Partitions: []kafka.TopicPartition{{Topic: "t"}}}) // changes nothing
+		began := time.Now()
+		if _, p := two.fetch(id, 0); time.Since(began) != 10*time.Second || p.Partition != 0 {
+			t.Errorf("in the same epoch: %+v after %v", p, time.Since(began))
+		}
+		c.decide(controller.FenceBroker{Broker: 2, Epoch: c.epochs[2], Reason: "test"})
+		c.register(1, "a", c.dir) // a new incarnation leads in a new epoch
+		c.decide(controller.CreateTopics{ValidateOnly: true})
+		state, _ := c.quorum.Image().Partition(kafka.TopicIDPartition{TopicID: id})
+		if state.Leader != 1 || state.LeaderEpoch == 0 {
+			t.Fatalf("broker %d leads in epoch %d", state.Leader, state.LeaderEpoch)
+		}
+		began, two.leader = time.Now(), state.LeaderEpoch
+		if _, p := two.fetch(id, 0); time.Since(began) > time.Second || p.ErrorCode != 0 || p.HighWatermark != 0 {
+			t.Errorf("in the next epoch: %+v after %v", p, time.Since(began))
+		}
+	})
+}
+
 // TestFetch_OnlyAsOneself: clients are no replicas, and a broker is one only.
 func TestFetch_OnlyAsOneself(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -198,6 +226,15 @@ func TestFetch_NearestFollower(t *testing.T) {
 		c.decide(controller.FenceBroker{Broker: 2, Epoch: c.epochs[2], Reason: "test"})
 		if got := preferred("b"); got != -1 {
 			t.Errorf("a fenced follower is preferred: %d", got)
+		}
+		c.topic("followed", 3, 1)
+		for rack, want := range map[string]kafka.ErrorCode{"": kafka.ErrNotLeaderOrFollower, "a": kafka.ErrNone} {
+			began := time.Now()
+			q := fetchFrom(0, func(q *kmsg.FetchRequest) { q.Rack, q.MaxWaitMillis, q.Topics[0].Topic = rack, 1000, "followed" })
+			got := kafka.ErrorCode(ask[*kmsg.FetchResponse](client, q).Topics[0].Partitions[0].ErrorCode)
+			if parked := time.Since(began) == time.Second; got != want || parked != (want == kafka.ErrNone) {
+				t.Errorf("at a follower, with rack %q: %s after %v", rack, got, time.Since(began))
+			}
 		}
 	})
 }

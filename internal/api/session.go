@@ -146,10 +146,14 @@ func (s *sessions) len() int {
 	return len(s.mu.byID)
 }
 
-// set adds or changes a partition.
+// set adds or changes a partition. One that is asked for in another epoch, or from
+// further back, is told everything again: a follower waits for the answer to its
+// position, also where there is nothing new.
 func (s *session) set(w wantedPartition) {
 	if e := s.index[w.key]; e != nil {
-		e.Value.(*sessionPartition).want = w
+		p := e.Value.(*sessionPartition)
+		p.told = p.told && p.want.currentEpoch == w.currentEpoch && p.want.from <= w.from
+		p.want = w
 		return
 	}
 	s.index[w.key] = s.partitions.PushBack(&sessionPartition{key: w.key, want: w})

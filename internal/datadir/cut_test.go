@@ -219,37 +219,3 @@ func TestCut_MutantsAreCaught(t *testing.T) {
 		}
 	}
 }
-
-// What is noted of the high watermark is known after the next start, also where no
-// append came after it.
-func TestNote(t *testing.T) {
-	ground := env.NewTest(1)
-	open := func() (*Dir, *log.Log) {
-		d, err := Open(Options{Env: ground.Env, Dir: "/data", NodeID: kafka.NoBroker, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		topic, id := topicOf(0)
-		l, _, err := d.OpenLog(topic, id, smallConfig())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return d, l
-	}
-	d, l := open()
-	if err := appendLife(d, l, &reported{}, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Barrier(d.ctx); err != nil {
-		t.Fatal(err)
-	}
-	d.Note(l, 1)
-	_ = d.Checkpoint(d.ctx)
-	ground = ground.Crash(1)
-	_ = d.Close()
-	d, l = open()
-	defer d.Close()
-	if got := d.HighWatermark(l.Key()); got != 1 {
-		t.Errorf("high watermark %d, want 1", got)
-	}
-}

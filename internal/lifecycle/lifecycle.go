@@ -97,6 +97,9 @@ func nudge(c chan struct{}) {
 // Epoch is the broker epoch of this incarnation, -1 before it is registered.
 func (l *Lifecycle) Epoch() kafka.BrokerEpoch { return kafka.BrokerEpoch(l.epoch.Load()) }
 
+// IsIsolated reports whether nothing was heard of the controller for a session.
+func (l *Lifecycle) IsIsolated() bool { return l.isolated.Load() }
+
 // Failed is closed when this incarnation has to end, because another one has taken
 // its place; Err says so.
 func (l *Lifecycle) Failed() <-chan struct{} { return l.failed }

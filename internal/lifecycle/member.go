@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
@@ -65,8 +67,7 @@ func (l *Lifecycle) runHeartbeats(ctx context.Context) {
 				unheard = kafka.NoBroker
 				switch {
 				case err == nil:
-					alone.Reset(l.o.Settings().SessionTimeout - l.o.Env.Clock.Since(sent))
-					l.isolate(false)
+					l.contact(alone, leader, sent)
 				case leader != l.self:
 					unheard = leader
 				}
@@ -76,6 +77,36 @@ func (l *Lifecycle) runHeartbeats(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// contact notes that the controller has answered what was sent at a time.
+func (l *Lifecycle) contact(alone clock.Timer, leader kafka.BrokerID, sent time.Time) {
+	if leader == l.self {
+		sent = l.majorityHeard(sent)
+	}
+	left := l.o.Settings().SessionTimeout - l.o.Env.Clock.Since(sent)
+	alone.Reset(max(0, left))
+	if left > 0 {
+		l.isolate(false)
+	}
+}
+
+// majorityHeard is since when fewer than a majority of the voters were heard: a
+// leader that only hears itself may have been replaced.
+func (l *Lifecycle) majorityHeard(now time.Time) time.Time {
+	var heard []time.Time
+	for _, v := range l.o.Quorum.Describe().Voters {
+		at := now
+		if v.Node != l.self {
+			at = l.o.Quorum.Heard(v.Node)
+		}
+		heard = append(heard, at)
+	}
+	if len(heard) == 0 {
+		return now
+	}
+	slices.SortFunc(heard, func(a, b time.Time) int { return b.Compare(a) })
+	return heard[len(heard)/2]
 }
 
 // hears reports whether the node answers at all.

@@ -50,8 +50,14 @@ func TestCluster_LeaderCutOff(t *testing.T) {
 				cut(f, leader, true)
 				gap := f.produce(c, "orders", 0, 20, 40)
 				t.Logf("the longest wait for an acknowledgement: %v", gap)
-				if gap > 4*time.Second {
-					t.Errorf("nothing was acknowledged for %v", gap)
+				limit := 3 * time.Second
+				if name == "nothing reaches it" {
+					// It leads the quorum as well: its voters hear it, and elect nobody until
+					// it steps down by itself.
+					limit = 7 * time.Second
+				}
+				if gap > limit {
+					t.Errorf("nothing was acknowledged for %v, at most %v", gap, limit)
 				}
 				cut(f, leader, false)
 				f.awaitISR(c, "orders", 0, 3)

@@ -58,8 +58,10 @@ func (n *Node) start(ctx, background context.Context) error {
 	}
 	n.build(background)
 	n.quorum.Start()
-	if n.isOneOfSeveral() {
-		n.open() // the quorum cannot elect before its members hear each other
+	if n.isOneOfSeveral() { // the quorum cannot elect before its members hear each other
+		if err := n.openEarly(); err != nil {
+			return err
+		}
 	}
 	epoch, err := n.register(ctx)
 	if err != nil {
@@ -126,7 +128,9 @@ func (n *Node) comeIn(ctx context.Context) error {
 	o := quorum.Options{Env: n.o.Env, Dir: n.o.DataDir, Self: id.NodeID, ClusterID: id.ClusterID, DirectoryID: id.DirectoryID,
 		Founded: id.Founded, Config: n.o.Config, Log: n.o.Log, Led: n.led}
 	if len(n.o.Config.Bootstrap) > 0 && !id.Founded && !n.hasMetadata() {
-		n.open() // the others ask
+		if err := n.openEarly(); err != nil { // the others ask
+			return err
+		}
 		outcome, err := n.founder.Run(ctx, func(reason string) { n.waits.Store(&reason) })
 		if err != nil {
 			return fmt.Errorf("come into a cluster: %w", err)
@@ -301,6 +305,12 @@ func (n *Node) awaitAdmission(ctx context.Context) {
 	}
 }
 
+// openEarly lets other brokers in, and shows how the start goes.
+func (n *Node) openEarly() error {
+	n.open()
+	return n.openAdmin()
+}
+
 // open accepts connections. It may be called again.
 func (n *Node) open() {
 	if n.server != nil {
@@ -312,8 +322,9 @@ func (n *Node) open() {
 	}
 }
 
+// openAdmin opens the door of health and metrics. It may be called again.
 func (n *Node) openAdmin() error {
-	if n.o.Config.AdminListen == "" {
+	if n.o.Config.AdminListen == "" || n.admin != nil {
 		return nil
 	}
 	l, err := n.o.Env.Net.Listen(n.o.Config.AdminListen)

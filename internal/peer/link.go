@@ -138,7 +138,6 @@ func (l *link) connect() (*connection, error) {
 	for _, address := range at {
 		c, err := l.open(address)
 		if err == nil {
-			l.current.Store(c)
 			l.p.read(c)
 			return c, nil
 		}
@@ -166,7 +165,13 @@ func (l *link) open(address string) (*connection, error) {
 		_ = tcp.SetNoDelay(true)
 	}
 	c := newConnection(l, nc)
-	if err := c.prove(l.key.broker); err != nil {
+	l.current.Store(c)
+	err = p.ctx.Err()
+	if err == nil {
+		err = c.prove(l.key.broker)
+	}
+	if err != nil {
+		l.current.Store(nil)
 		_ = nc.Close()
 		if l.key.broker != kafka.NoBroker {
 			p.unlearn(l.key.broker)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"holdfast/internal/env"
 	"holdfast/internal/kafka"
 	"holdfast/internal/vfs"
 )
@@ -42,7 +43,7 @@ func TestRecall_ARestoredDirectoryGetsNoVote(t *testing.T) {
 				t.Errorf("stopped by %v", err)
 			}
 			t.Log(m.Err())
-			m.alive = false
+			m.alive.Store(false)
 			m.retire()
 			other.must(create("after", 1))
 		})
@@ -166,4 +167,52 @@ func TestRecall_MutantIsCaught(t *testing.T) {
 		}
 	}
 	t.Errorf("mutant %q survived %d seeds", mutantForgetful, seeds)
+}
+
+func TestRecall_MessageComesBack(t *testing.T) {
+	q := recall{kind: recallAnswer, to: 1 << 60, from: 7, node: 3, life: 9, has: recollection{1, 2, 3}}
+	m, err := decodeMail(q.encode())
+	if err != nil || m.raft != nil || *m.recall != q {
+		t.Errorf("%+v became %+v, %v", q, m.recall, err)
+	}
+}
+
+// FuzzDecodeMail: whatever another broker sends is refused or is a message, and a
+// member takes it without harm.
+func FuzzDecodeMail(f *testing.F) {
+	f.Add(recall{kind: recallAsk, to: RaftID(testDirectory), from: 7, node: 3}.encode())
+	f.Add(recall{kind: recallAnswer, to: RaftID(testDirectory), from: 7, node: 3}.encode())
+	f.Add([]byte{recallMark})
+	f.Add([]byte{0x08, 0x08})
+	g := env.NewTest(1)
+	if err := g.FS.MkdirAll("data"); err != nil {
+		f.Fatal(err)
+	}
+	o := testOptions(g)
+	o.Transport, o.Config = NoTransport{}, defaultConfig
+	c, err := openCore(&o)
+	if err == nil {
+		err = c.campaign()
+	}
+	if err == nil {
+		err = c.drain()
+	}
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decodeMail(b)
+		if err != nil {
+			return
+		}
+		if r := m.recall; r != nil {
+			if string(r.encode()) != string(b) {
+				t.Errorf("%x became %x", b, r.encode())
+			}
+			c.take(m)
+			if c.failed != nil || !c.leading {
+				t.Errorf("%x stopped a member: %v", b, c.failed)
+			}
+		}
+	})
 }

@@ -122,11 +122,7 @@ func TestSubmit_GivesUpASilentLeader(t *testing.T) {
 		w.until(time.Second, "no leader is known", func(x *mate) bool { return x.Leader() == l.id }, id)
 		hang := make(chan struct{})
 		f.answers = []func() ([]byte, error){func() ([]byte, error) {
-			w.mu.Lock()
-			for other := range w.seats {
-				w.deaf[[2]kafka.BrokerID{l.id, other}], w.deaf[[2]kafka.BrokerID{other, l.id}] = true, true
-			}
-			w.mu.Unlock()
+			w.isolate(l.id)
 			m.ground.Clock.AfterFunc(4*time.Second, func() { close(hang) })
 			<-hang
 			return nil, errTorn
@@ -137,9 +133,7 @@ func TestSubmit_GivesUpASilentLeader(t *testing.T) {
 		if _, err := m.ask(20*time.Second, register(1)); err != nil {
 			t.Error(err)
 		}
-		w.mu.Lock()
-		clear(w.deaf)
-		w.mu.Unlock()
+		w.heal()
 		w.agree(1, 2, 3)
 	})
 }

@@ -21,6 +21,10 @@
 //     for longer than its limit is closed. One watch goroutine sees to it; no
 //     timer is armed per request.
 //
+//  5. What other brokers send is counted against memory of their own, and they get
+//     connections where clients have used theirs up: what clients wait for, brokers
+//     bring.
+//
 // File map
 //
 //	server.go   listeners, accept, limits, stop

@@ -14,6 +14,9 @@ import (
 // where it was read, in the connection's own buffer.
 const smallFrame = 4096
 
+// brokerFrame is the largest frame of another broker.
+const brokerFrame = 100 << 20
+
 // frameHeaderMin is the shortest request: key, version, correlation id.
 const frameHeaderMin = 8
 
@@ -81,8 +84,12 @@ func (c *conn) readFrame() (frame, error) {
 	}
 	size := int(int32(binary.BigEndian.Uint32(c.buf[c.start:])))
 	c.frameSince.Store(c.s.o.Clock.Now().UnixNano())
-	if size < frameHeaderMin || size > c.s.o.Limits.FrameBytes {
-		return frame{}, &badFrame{fmt.Sprintf("frame of %d bytes, a request has %d to %d", size, frameHeaderMin, c.s.o.Limits.FrameBytes)}
+	most := c.s.o.Limits.FrameBytes
+	if c.isBroker() {
+		most = brokerFrame // what clients may send is a setting; what brokers say is not
+	}
+	if size < frameHeaderMin || size > most {
+		return frame{}, &badFrame{fmt.Sprintf("frame of %d bytes, a request has %d to %d", size, frameHeaderMin, most)}
 	}
 	if 4+size <= smallFrame {
 		if err := c.need(4 + size); err != nil {

@@ -32,8 +32,9 @@ type Campaign struct {
 	AuditEvery int
 	// Deadline ends the campaign between two rounds; the zero time is never.
 	Deadline time.Time
-	// UntilFound stops at the first anomaly, for planted faults.
-	UntilFound bool
+	// Until stops at the first anomaly of the kind, for planted faults; empty: every
+	// round is made, and none is expected.
+	Until history.Kind
 }
 
 // roundsPerCluster is how many accidents one cluster lives through: each complete
@@ -55,7 +56,7 @@ func (c Campaign) Run(tb testing.TB) (rig.Outcome, error) {
 		switch {
 		case err != nil:
 			return out, fmt.Errorf("round %d: %w", out.Rounds+1, err)
-		case c.UntilFound && out.Found > 0:
+		case out.Found > 0 && c.Until != "":
 			return out, nil
 		case !c.Deadline.IsZero() && time.Now().After(c.Deadline) && out.Rounds < c.Rounds:
 			return out, fmt.Errorf("out of time after %d of %d rounds", out.Rounds, c.Rounds)
@@ -99,7 +100,7 @@ func (e *era) run(tb testing.TB, number, rounds int) error {
 		if err := e.round(tb, last || e.AuditEvery <= 1 || (i+1)%e.AuditEvery == 0); err != nil {
 			return err
 		}
-		if e.UntilFound && e.out.Found > 0 {
+		if e.Until != "" && e.out.Found > 0 {
 			return nil
 		}
 	}
@@ -134,11 +135,17 @@ func (e *era) round(tb testing.TB, audit bool) error {
 		return err
 	}
 	e.out.Restarts = append(e.out.Restarts, time.Since(began))
-	if err := e.cluster.WaitISR(90*time.Second, names(Topics())...); err != nil && !e.UntilFound {
+	if err := e.cluster.WaitISR(90*time.Second, names(Topics())...); err != nil && e.Until == "" {
 		return fmt.Errorf("in sync again: %w", err)
 	}
+	if _, ours := e.cluster.o.Target.(rig.Holdfast); ours && e.Until == "" {
+		// A second vote may not be taken away before the first one is back.
+		if err := e.cluster.WaitVoters(60 * time.Second); err != nil {
+			return fmt.Errorf("every vote again: %w", err)
+		}
+	}
 	e.out.Rounds++
-	if !audit && !e.UntilFound {
+	if !audit && e.Until == "" {
 		return nil
 	}
 	return e.judge(tb)
@@ -147,7 +154,7 @@ func (e *era) round(tb testing.TB, audit bool) error {
 // judge waits for every answer, reads everything and lets the ledger say.
 func (e *era) judge(tb testing.TB) error {
 	patience := 90 * time.Second
-	if e.UntilFound {
+	if e.Until != "" {
 		patience = 15 * time.Second // a lying broker may hang its clients, too
 	}
 	err := e.load.Pause(patience)
@@ -156,11 +163,11 @@ func (e *era) judge(tb testing.TB) error {
 	}
 	err = errors.Join(err, rig.Audit(e.cluster.Addr(), e.ledger, Topics(), patience))
 	e.out.Report = rig.Sum(e.before, e.ledger.Report())
-	if !e.out.Report.OK() && e.out.Found == 0 {
+	if bad := e.out.Report.Count(e.Until) > 0 || e.Until == "" && !e.out.Report.OK(); bad && e.out.Found == 0 {
 		e.out.Found = e.out.Rounds
 		tb.Logf("first anomaly in round %d: %s", e.out.Rounds, e.out.Report)
 	}
-	if e.UntilFound && e.out.Found > 0 {
+	if e.Until != "" && e.out.Found > 0 {
 		return nil
 	}
 	if err != nil {

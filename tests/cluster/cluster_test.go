@@ -76,12 +76,12 @@ func TestKillCatchesPlantedFaults(t *testing.T) {
 	caught(t, rig.FaultNoProducerTable, cluster.KillRandom, history.Duplicate)
 }
 
-func caught(t *testing.T, fault string, accident cluster.Accident, kinds ...history.Kind) {
+func caught(t *testing.T, fault string, accident cluster.Accident, kind history.Kind) {
 	t.Run(fault, func(t *testing.T) {
 		c := campaign(t, 30, accident)
-		c.Cluster.Fault, c.UntilFound = fault, true
+		c.Cluster.Fault, c.Until = fault, kind
 		out, err := c.Run(t)
-		if missed := out.Caught(kinds...); missed != nil {
+		if missed := out.Caught(kind); missed != nil {
 			t.Errorf("%v (the run itself: %v)", missed, err)
 		}
 		t.Logf("caught in round %d: %s", out.Found, out.Report)

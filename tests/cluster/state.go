@@ -54,6 +54,40 @@ type Follower struct {
 	LagMillis int64          `json:"lag_ms"`
 }
 
+// WaitVoters waits until the metadata quorum has as many voters as a cluster of
+// this size grows to, and each has everything that is committed. A voter whose
+// directory was wiped has not, until another directory has got its vote.
+func (c *Cluster) WaitVoters(limit time.Duration) error {
+	want := min(3, len(c.Nodes)+len(c.Nodes)%2-1)
+	return c.Await(limit, func(ctx context.Context) error {
+		boss, err := c.Controller(ctx)
+		if err != nil {
+			return err
+		}
+		r := kmsg.NewPtrDescribeQuorumRequest()
+		t, p := kmsg.NewDescribeQuorumRequestTopic(), kmsg.NewDescribeQuorumRequestTopicPartition()
+		t.Topic, t.Partitions = "__cluster_metadata", append(t.Partitions, p)
+		r.Topics = append(r.Topics, t)
+		answer, err := request(ctx, c.Node(boss), r)
+		if err != nil {
+			return err
+		}
+		for _, t := range answer.(*kmsg.DescribeQuorumResponse).Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 || len(p.CurrentVoters) != want {
+					return fmt.Errorf("the quorum answers %d and has %d voters, want %d", p.ErrorCode, len(p.CurrentVoters), want)
+				}
+				for _, v := range p.CurrentVoters {
+					if v.LogEndOffset < p.HighWatermark {
+						return fmt.Errorf("voter %d has %d of %d in the metadata log", v.ReplicaID, v.LogEndOffset, p.HighWatermark)
+					}
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // metadata asks one broker, without topics.
 func (c *Cluster) metadata(ctx context.Context, n *Node) (*kmsg.MetadataResponse, error) {
 	if !n.Alive() {
@@ -64,21 +98,25 @@ func (c *Cluster) metadata(ctx context.Context, n *Node) (*kmsg.MetadataResponse
 	}
 	r := kmsg.NewPtrMetadataRequest()
 	r.Topics = []kmsg.MetadataRequestTopic{}
-	return requestFrom(ctx, n, r)
+	return requestMetadata(ctx, n, r)
 }
 
-// requestFrom asks exactly one broker over a connection of its own.
-func requestFrom(ctx context.Context, n *Node, r *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
+func requestMetadata(ctx context.Context, n *Node, r *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
+	got, err := request(ctx, n, r)
+	if err != nil {
+		return nil, err
+	}
+	return got.(*kmsg.MetadataResponse), nil
+}
+
+// request asks exactly one broker over a connection of its own.
+func request(ctx context.Context, n *Node, r kmsg.Request) (kmsg.Response, error) {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(n.Place.Addr), kgo.RequestRetries(0), kgo.DialTimeout(time.Second), kgo.DisableClientMetrics())
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	got, err := cl.SeedBrokers()[0].Request(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return got.(*kmsg.MetadataResponse), nil
+	return cl.SeedBrokers()[0].Request(ctx, r)
 }
 
 // Controller is the broker that leads the metadata quorum, as the first broker
@@ -139,7 +177,7 @@ func partitionsSeenBy(ctx context.Context, n *Node, topic string) ([]Partition, 
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = kmsg.StringPtr(topic)
 	r.Topics = append(r.Topics, t)
-	m, err := requestFrom(ctx, n, r)
+	m, err := requestMetadata(ctx, n, r)
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,11 @@ func clusterCampaign(t *testing.T, target rig.Target, fault string, rounds int) 
 		return err
 	}
 	c := cluster.Campaign{
-		Cluster: cluster.Options{Target: target, Dir: rig.TempDir(t), Roots: roots, Fault: fault}, UntilFound: fault != "",
-		Rounds: rounds, Seed: rig.Seed(t), Accident: accident,
+		Cluster: cluster.Options{Target: target, Dir: rig.TempDir(t), Roots: roots, Fault: fault},
+		Rounds:  rounds, Seed: rig.Seed(t), Accident: accident,
+	}
+	if fault != "" {
+		c.Until = history.LostWrite
 	}
 	if d, ok := t.Deadline(); ok {
 		c.Deadline = d.Add(-2 * time.Minute)
