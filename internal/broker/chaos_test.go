@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,7 +26,7 @@ func TestProposals_NeverAheadOfTheISR(t *testing.T) {
 	steps := 0
 	for seed := range uint64(60) {
 		inBubble(t, func(r *rig) {
-			c := &chaos{r: r, rand: rand.New(rand.NewPCG(seed, 2)), durable: map[kafka.BrokerID]kafka.Offset{}}
+			c := &chaos{r: r, rand: rand.New(rand.NewPCG(seed, 2)), fate: rand.New(rand.NewPCG(seed, 3)), durable: map[kafka.BrokerID]kafka.Offset{}}
 			c.id = r.create("t", "1", 1, 2, 3)
 			r.controller.set(c.submit)
 			for range 120 {
@@ -49,27 +50,45 @@ type chaos struct {
 	id      kafka.TopicIDPartition
 	rand    *rand.Rand
 	durable map[kafka.BrokerID]kafka.Offset
-	late    []func() (controller.Reply, error)
-	quiet   bool
 	trace   []string
+
+	mu    sync.Mutex // what the controller's callers touch
+	fate  *rand.Rand // of commands
+	late  []func() (controller.Reply, error)
+	quiet bool
 }
 
 // submit loses answers, and keeps copies.
 func (c *chaos) submit(_ controller.Command, decide func() (controller.Reply, error)) (controller.Reply, error) {
+	c.mu.Lock()
+	fate := c.fate.IntN(6)
 	if c.quiet {
-		return decide()
+		fate = 5
 	}
-	switch c.rand.IntN(6) {
-	case 0:
-		c.late = append(c.late, decide)
-		return controller.Reply{}, errUnanswered
-	case 1:
-		_, _ = decide()
-		return controller.Reply{}, errUnanswered
-	case 2:
+	if fate == 0 || fate == 2 {
 		c.late = append(c.late, decide)
 	}
-	return decide()
+	c.mu.Unlock()
+	if fate == 0 {
+		return controller.Reply{}, errUnanswered
+	}
+	reply, err := decide()
+	if fate == 1 {
+		return controller.Reply{}, errUnanswered
+	}
+	return reply, err
+}
+
+// copy takes the oldest copy of a command that is still on its way.
+func (c *chaos) copy() func() (controller.Reply, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.late) == 0 {
+		return nil
+	}
+	oldest := c.late[0]
+	c.late = c.late[1:]
+	return oldest
 }
 
 func (c *chaos) step() {
@@ -94,9 +113,8 @@ func (c *chaos) step() {
 			r.controller.holdBack()
 		}
 	case 11:
-		if len(c.late) > 0 {
-			_, _ = c.late[0]()
-			c.late = c.late[1:]
+		if decide := c.copy(); decide != nil {
+			_, _ = decide()
 		}
 	}
 	synctest.Wait()
@@ -134,7 +152,9 @@ func (c *chaos) check() {
 // rest ends it all: everybody lives and catches up.
 func (c *chaos) rest() {
 	r := c.r
+	c.mu.Lock()
 	c.quiet = true
+	c.mu.Unlock()
 	r.controller.release()
 	synctest.Wait()
 	for range 40 {
