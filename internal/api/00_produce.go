@@ -107,9 +107,16 @@ func (p *producing) appendAll(q *wire.ProduceRequest) (closeConn bool) {
 }
 
 // refusedForGood: a client that wants no reply must learn about these, because
-// going on would lose everything it sends.
+// going on would lose everything it sends. One that asks the wrong broker looks for
+// the right one when its connection ends.
 func refusedForGood(code kafka.ErrorCode) bool {
-	return code == kafka.ErrInvalidRequiredAcks || (code != kafka.ErrNone && !code.Retriable())
+	switch code {
+	case kafka.ErrNone:
+		return false
+	case kafka.ErrInvalidRequiredAcks, kafka.ErrNotLeaderOrFollower, kafka.ErrUnknownTopicOrPartition, kafka.ErrUnknownTopicID:
+		return true
+	}
+	return !code.Retriable()
 }
 
 type appendWait struct {

@@ -35,7 +35,7 @@ func (a *API) createTopics(r *Request) (*Reply, Pending) {
 	return nil, a.later(r, time.Duration(q.TimeoutMillis)*time.Millisecond, func(ctx context.Context) wire.Message {
 		reply, err := a.submit(ctx, command)
 		if err != nil {
-			return createRefused(&q, codeOf(err), err.Error())
+			return createRefused(&q, codeOf(err), reasonOf(err))
 		}
 		out := wire.NewCreateTopicsResponse()
 		for i := range reply.Topics {
@@ -71,6 +71,11 @@ func (a *API) created(t *controller.TopicResult) wire.CreateTopicsResponseTopic 
 		message := t.Message
 		out.ErrorMessage, out.Configs = &message, []wire.CreateTopicsResponseTopicConfig{}
 		return out
+	}
+	if t.Warning != "" { // clients show it, or do not look
+		warning := t.Warning
+		out.ErrorMessage = &warning
+		a.o.Log.Warn("topic made that keeps less than it could", "topic", t.Name, "warning", warning)
 	}
 	out.TopicID, out.NumPartitions, out.ReplicationFactor = t.ID, int32(t.Partitions), int16(t.ReplicationFactor)
 	out.Configs = []wire.CreateTopicsResponseTopicConfig{}

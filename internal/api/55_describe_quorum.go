@@ -5,11 +5,18 @@ package api
 //	1 when each replica was last heard of (KIP-836)
 //	2 directory ids, the addresses of the voters, messages (KIP-853)
 //
+// Behaviours: only the leader of the quorum knows how far the others are; another
+// broker asks it.
+//
 // Deviations from Apache Kafka: offsets are those of our own metadata log;
 // directory ids are always known; voters are reached through the broker's
 // listeners, as there are no others.
 
 import (
+	"context"
+	"fmt"
+	"time"
+
 	"holdfast/internal/kafka"
 	"holdfast/internal/quorum"
 	"holdfast/internal/wire"
@@ -32,6 +39,31 @@ func (a *API) describeQuorum(r *Request) (*Reply, Pending) {
 		return respond(r, &out), nil
 	}
 	d := a.o.Quorum.Describe()
+	if a.o.Forward != nil && d.Leader != a.o.Self && d.Leader != kafka.NoBroker && !isBroker(r.Conn) {
+		return nil, a.later(r, forwardWait, func(ctx context.Context) wire.Message {
+			theirs := wire.NewDescribeQuorumResponse()
+			if err := a.o.Forward(ctx, d.Leader, r.Header.Version, &q, &theirs); err == nil {
+				return &theirs
+			}
+			a.describedQuorum(&q, d, &out)
+			return &out
+		})
+	}
+	a.describedQuorum(&q, d, &out)
+	return respond(r, &out), nil
+}
+
+// forwardWait bounds a request that another broker answers.
+const forwardWait = 5 * time.Second
+
+func isBroker(c *Conn) bool {
+	_, is := c.Peer()
+	return is
+}
+
+// describedQuorum answers with what this node knows.
+func (a *API) describedQuorum(q *wire.DescribeQuorumRequest, d quorum.Description, out *wire.DescribeQuorumResponse) {
+	none := ""
 	for _, in := range q.Topics {
 		t := wire.DescribeQuorumResponseTopic{Topic: in.Topic}
 		for _, p := range in.Partitions {
@@ -48,12 +80,14 @@ func (a *API) describeQuorum(r *Request) (*Reply, Pending) {
 		}
 		out.Topics = append(out.Topics, t)
 	}
-	return respond(r, &out), nil
 }
 
 func (a *API) quorumState(d quorum.Description, out *wire.DescribeQuorumResponseTopicPartition) {
 	if d.Leader != a.o.Self {
-		why := "another node leads the quorum"
+		why := fmt.Sprintf("node %d leads the quorum", d.Leader)
+		if d.Leader == kafka.NoBroker {
+			why = fmt.Sprintf("nobody leads the quorum: a majority of its %d voters has to run", len(d.Voters))
+		}
 		out.ErrorCode, out.ErrorMessage = int16(kafka.ErrNotLeaderOrFollower), &why
 		return
 	}

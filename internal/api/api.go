@@ -103,7 +103,7 @@ type Pending interface {
 	Idle() bool
 }
 
-// Options are what the API is made of. All fields are set.
+// Options are what the API is made of. All fields but Forward are set.
 type Options struct {
 	Broker *broker.Broker
 	Coord  *coord.Coordinator
@@ -113,6 +113,9 @@ type Options struct {
 	Self   kafka.BrokerID
 	// BrokerEpoch names this incarnation: what its registration was answered.
 	BrokerEpoch kafka.BrokerEpoch
+	// Forward asks another broker what a client has asked this one. Nil: this one
+	// answers as well as it can.
+	Forward func(ctx context.Context, to kafka.BrokerID, version int16, request, response wire.Message) error
 }
 
 // API answers requests. It is safe for concurrent use.

@@ -11,8 +11,8 @@ import (
 	"holdfast/internal/wire"
 )
 
-// DoorOptions are what a door is made of. All fields are set, but Secret may be the
-// zero one: no connection becomes a broker's then.
+// DoorOptions are what a door is made of. All fields are set but for Proven; Secret
+// may be the zero one: no connection becomes a broker's then.
 type DoorOptions struct {
 	// Self is who this broker is now. It never waits.
 	Self   func() auth.Identity
@@ -23,6 +23,9 @@ type DoorOptions struct {
 	Rand     interface{ Read([]byte) }
 	Log      *slog.Logger
 	Services Services
+	// Proven hears of each broker that has proved itself here. It never waits. Nil:
+	// nobody cares.
+	Proven func(kafka.BrokerID)
 }
 
 // Door is what a server hands requests to. It turns the connections of other
@@ -136,6 +139,9 @@ func (d *Door) proof(r *Request) *Reply {
 	out.Proof = own[:]
 	r.Conn.Principal = brokerPrincipal(who.Broker)
 	r.Conn.peer.Store(&who)
+	if d.o.Proven != nil {
+		d.o.Proven(who.Broker)
+	}
 	return respond(r, &out)
 }
 

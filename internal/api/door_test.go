@@ -200,7 +200,7 @@ func TestDoor_BrokersHaveMemoryOfTheirOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-		hog = c.visit()
+			hog = c.visit()
 		}
 		large := &wire.RaftMessagesRequest{BrokerID: 2, Messages: []wire.RaftMessagesRequestMessage{{Bytes: make([]byte, 1<<20)}}}
 		began := c.ground.Clock.Now()

@@ -59,9 +59,13 @@ func (d *Door) private(r *Request) (*Reply, Pending) {
 		return d.refuse(r, "malformed request: "+err.Error()), nil
 	}
 	self := d.o.Self()
-	if _, probe := q.(*wire.FoundingProbeRequest); !probe && (from.Cluster != self.Cluster || self.Cluster.IsZero()) {
-		// One of the two belonged to no cluster when the connection was made.
-		return d.refuse(r, "a broker of another cluster, or of none yet, or the connection is older than this broker's cluster"), nil
+	switch _, probe := q.(*wire.FoundingProbeRequest); {
+	case probe:
+	case self.Cluster.IsZero():
+		return respond(r, notYet(r.Header.Key)), nil // the other one was faster to come into the cluster
+	case from.Cluster != self.Cluster:
+		// It belonged to none when the connection was made.
+		return d.refuse(r, "a broker that belongs to no cluster, or did not when it connected"), nil
 	}
 	switch q := q.(type) {
 	case *wire.FoundingProbeRequest:
@@ -80,15 +84,29 @@ func (d *Door) private(r *Request) (*Reply, Pending) {
 	if a := d.api.Load(); a != nil {
 		return a.privateOfAPI(r, from, q), nil
 	}
-	return respond(r, starting(q)), nil
+	return respond(r, notYet(r.Header.Key)), nil
 }
 
-// starting answers what needs partitions while none are open yet.
-func starting(q wire.Request) wire.Message {
-	if _, logs := q.(*wire.ReplicaLogsRequest); logs {
-		return &wire.ReplicaLogsResponse{ErrorCode: notThere, BrokerID: -1, BrokerEpoch: -1}
+// notYet answers BROKER_NOT_AVAILABLE: what the request is about is not there yet.
+func notYet(key kafka.APIKey) wire.Message {
+	out := wire.NewResponse(key)
+	switch out := out.(type) {
+	case *wire.RaftMessagesResponse:
+		out.ErrorCode = notThere
+	case *wire.SubmitCommandResponse:
+		out.ErrorCode = notThere
+	case *wire.PullMetadataResponse:
+		out.ErrorCode = notThere
+	case *wire.ReplicaProgressResponse:
+		out.ErrorCode = notThere
+	case *wire.ReportHeartbeatResponse:
+		out.ErrorCode = notThere
+	case *wire.ReportDeadResponse:
+		out.ErrorCode = notThere
+	case *wire.ReplicaLogsResponse:
+		out.ErrorCode = notThere
 	}
-	return &wire.ReplicaProgressResponse{ErrorCode: notThere}
+	return out
 }
 
 const notThere = int16(kafka.ErrBrokerNotAvailable)

@@ -154,6 +154,11 @@ func TestHints_SayWhoLeads(t *testing.T) {
 					t.Errorf("%s, produce version %d: leader %+v, brokers %+v", name, version, x.CurrentLeader, p.Brokers)
 				}
 			}
+			silent := c.client()
+			silent.send(produceTo(9, 0, name, one("a")))
+			if _, _, err := silent.read(); err != errClosed {
+				t.Errorf("%s: acks=0 at the wrong broker: %v, want a closed connection", name, err)
+			}
 			for version := int16(12); version <= 18; version++ {
 				q := fetchFrom(0, nil)
 				q.Version, q.Topics[0].Topic, q.Topics[0].TopicID = version, name, id
@@ -193,6 +198,15 @@ func TestFetch_NearestFollower(t *testing.T) {
 		c.decide(controller.FenceBroker{Broker: 2, Epoch: c.epochs[2], Reason: "test"})
 		if got := preferred("b"); got != -1 {
 			t.Errorf("a fenced follower is preferred: %d", got)
+		}
+		c.topic("followed", 3, 1)
+		for rack, want := range map[string]kafka.ErrorCode{"": kafka.ErrNotLeaderOrFollower, "a": kafka.ErrNone} {
+			began := time.Now()
+			q := fetchFrom(0, func(q *kmsg.FetchRequest) { q.Rack, q.MaxWaitMillis, q.Topics[0].Topic = rack, 1000, "followed" })
+			got := kafka.ErrorCode(ask[*kmsg.FetchResponse](client, q).Topics[0].Partitions[0].ErrorCode)
+			if parked := time.Since(began) == time.Second; got != want || parked != (want == kafka.ErrNone) {
+				t.Errorf("at a follower, with rack %q: %s after %v", rack, got, time.Since(began))
+			}
 		}
 	})
 }

@@ -72,6 +72,10 @@ func (b *background) Holds() bool { return true }
 // Idle implements Pending.
 func (b *background) Idle() bool { return false }
 
+// controllerWait bounds how long a command waits for a controller. Clients give up
+// a request after 30 s; before that they are told REQUEST_TIMED_OUT, and try again.
+const controllerWait = 20 * time.Second
+
 // appliedWait bounds how long the answer to a change waits for this broker.
 const appliedWait = 5 * time.Second
 
@@ -80,11 +84,13 @@ const appliedWait = 5 * time.Second
 // topic here. What takes this broker longer is no failure of the change, which is
 // committed: clients meet a retriable error until it is done, as with Kafka.
 func (a *API) submit(ctx context.Context, command controller.Command) (controller.Reply, error) {
-	reply, err := a.o.Quorum.Submit(ctx, command)
+	asking, cancel := context.WithTimeout(ctx, controllerWait)
+	defer cancel()
+	reply, err := a.o.Quorum.Submit(asking, command)
 	if err != nil {
 		return reply, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, appliedWait)
+	ctx, cancel = context.WithTimeout(ctx, appliedWait)
 	defer cancel()
 	_ = a.o.Broker.AwaitApplied(ctx, reply.Offset)
 	return reply, nil

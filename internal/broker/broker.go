@@ -94,6 +94,7 @@ type Broker struct {
 	scrubbed  atomic.Int64 // bytes
 	strays    atomic.Int64 // directories of no known topic
 	kick      chan struct{}
+	isolated  atomic.Bool // see Isolate
 }
 
 // table is immutable: a change makes another one.
@@ -109,6 +110,10 @@ type topic struct {
 	id         kafka.TopicID
 	partitions []*partition.Partition
 	hosted     []bool // by index: there is a replica here, open or not
+	// states are what the partitions were last told by the metadata, and configs what
+	// was set for the topic then.
+	states  []*meta.PartitionRecord
+	configs map[string]string
 	// gone: the metadata has deleted the topic. It is found no more, also while
 	// its partitions wait for their end here.
 	gone atomic.Bool

@@ -22,8 +22,11 @@ import (
 type damage struct {
 	err    error
 	repair bool // make it anew from the leader's copy, once it is marked
-	told   bool // the controller has it
-	epoch  kafka.LeaderEpoch
+	// tell: the controller is to know. Of a damaged log that may be the last copy it
+	// is not: the replica would count for nothing, and could still be read.
+	tell  bool
+	told  bool // the controller has it
+	epoch kafka.LeaderEpoch
 }
 
 // LostError says that a log was found to end below what was known to be committed.
@@ -52,7 +55,7 @@ func (b *Broker) noteLost(p *partition.Partition, state meta.Partition) {
 	}
 	err := &LostError{HighWatermark: high, End: p.Log().End()}
 	b.o.Log.Error("a replica has lost records", "topic", p.Topic(), "partition", p.ID().Partition, "error", err)
-	b.noteDamage(p.ID(), &damage{err: err, epoch: state.LeaderEpoch})
+	b.noteDamage(p.ID(), &damage{err: err, tell: true, epoch: state.LeaderEpoch})
 }
 
 // noteFailed keeps why a log did not open. One that is damaged is made anew where
@@ -61,8 +64,16 @@ func (b *Broker) noteFailed(id kafka.TopicIDPartition, state meta.Partition, err
 	b.mu.Lock()
 	b.mu.failed[id] = err
 	b.mu.Unlock()
-	if _, rot := errors.AsType[*log.CorruptionError](err); rot && b.othersInSync(state) {
-		b.noteDamage(id, &damage{err: err, repair: true, epoch: state.LeaderEpoch})
+	if _, rot := errors.AsType[*log.CorruptionError](err); rot {
+		b.noteRepair(id, state, err)
+	}
+}
+
+// noteRepair notes a damaged log. What is to be done about it depends on the others,
+// and is looked at again with each change of the metadata.
+func (b *Broker) noteRepair(id kafka.TopicIDPartition, state meta.Partition, err error) {
+	if len(state.Replicas) > 1 && b.o.Controller != nil {
+		b.noteDamage(id, &damage{err: err, repair: true, tell: b.othersInSync(state), epoch: state.LeaderEpoch})
 	}
 }
 
@@ -75,9 +86,8 @@ func (b *Broker) noteRot(p *partition.Partition, err error) {
 	if image == nil {
 		return
 	}
-	if state, ok := image.Partition(p.ID()); ok && b.othersInSync(state) {
-		b.noteDamage(p.ID(), &damage{err: err, repair: true, epoch: state.LeaderEpoch})
-		b.poke()
+	if state, ok := image.Partition(p.ID()); ok {
+		b.noteRepair(p.ID(), state, err)
 	}
 }
 
@@ -89,7 +99,7 @@ func (b *Broker) othersInSync(state meta.Partition) bool {
 			others++
 		}
 	}
-	return b.o.Controller != nil && others > 0 && others >= state.MinISR
+	return others > 0 && others >= state.MinISR
 }
 
 func (b *Broker) noteDamage(id kafka.TopicIDPartition, d *damage) {
@@ -98,10 +108,7 @@ func (b *Broker) noteDamage(id kafka.TopicIDPartition, d *damage) {
 		b.mu.damaged[id] = d
 	}
 	b.mu.Unlock()
-	select {
-	case b.proposals.kick <- struct{}{}: // the same goroutine tells
-	default:
-	}
+	b.proposals.poke() // the same goroutine tells
 }
 
 // mayNotLead reports whether the partition must not be led here: it has lost
@@ -133,12 +140,25 @@ func (b *Broker) Damaged() map[kafka.TopicIDPartition]error {
 	return out
 }
 
+// Offline lists the replicas here that take nothing any more, with the reasons: logs
+// that did not open or have failed, and logs that a leader wanted to be cut below
+// their high watermark.
+func (b *Broker) Offline() map[kafka.TopicIDPartition]error {
+	out := b.Failed()
+	for _, p := range b.Partitions() {
+		if err := p.Err(); err != nil {
+			out[p.ID()] = err
+		}
+	}
+	return out
+}
+
 // untold lists the damage that the controller does not know of.
 func (b *Broker) untold() (list []kafka.TopicIDPartition) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for id, d := range b.mu.damaged {
-		if !d.told {
+		if d.tell && !d.told {
 			list = append(list, id)
 		}
 	}
@@ -191,6 +211,11 @@ func (b *Broker) repairAll(ctx context.Context, image *meta.Image, changed map[k
 	var ready []kafka.TopicIDPartition
 	for id, d := range b.mu.damaged {
 		state, ok := image.Partition(id)
+		if ok && d.repair && !d.told {
+			if d.tell = b.othersInSync(state); d.tell {
+				b.proposals.poke()
+			}
+		}
 		switch {
 		case !ok || !state.HasReplica(b.o.Self):
 			delete(b.mu.damaged, id)
@@ -235,7 +260,7 @@ func (b *Broker) repair(ctx context.Context, image *meta.Image, id kafka.TopicID
 	d := b.mu.damaged[id]
 	b.o.Log.Warn("a damaged replica is emptied and fetches everything from its leader", "topic", name, "partition", id.Partition, "error", d.err)
 	// Empty, and marked as such: it is well when it is in sync again.
-	b.mu.damaged[id] = &damage{err: d.err, told: true, epoch: d.epoch}
+	b.mu.damaged[id] = &damage{err: d.err, tell: true, told: true, epoch: d.epoch}
 	delete(b.mu.failed, id)
 	for key := range b.mu.corrupt {
 		if key.id == id {

@@ -55,6 +55,11 @@ func (b *Broker) propose(p *partition.Partition, change isr.Proposal) {
 		s.mu.pending[p.ID()] = &proposal{p: p, epoch: o.Epoch, isr: change}
 	}
 	s.mu.Unlock()
+	s.poke()
+}
+
+// poke has the goroutine that speaks with the controller look.
+func (s *proposals) poke() {
 	select {
 	case s.kick <- struct{}{}:
 	default:

@@ -37,7 +37,7 @@ func TestProposals_CountWithTheMetadata(t *testing.T) {
 		if res, _ := r.produce(id, 10); res.Code != kafka.ErrNotEnoughReplicas {
 			t.Errorf("the answer alone lets a write in: %v", res.Code)
 		}
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		r.controller.release()
 		r.applied(r.controller.Image().Offset())
 		if res, _ := r.produce(id, 10); res.Code != kafka.ErrNone {
@@ -73,12 +73,12 @@ func TestProposals_UnknownOutcomes(t *testing.T) {
 				r.catchUp(id, 2)
 				synctest.Wait()
 				_, w := r.produce(id, 10)
-				time.Sleep(150 * time.Millisecond)
+				<-time.After(150 * time.Millisecond)
 				synctest.Wait()
 				if w.Done() {
 					t.Error("acknowledged without a joiner that may be in the ISR")
 				}
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				synctest.Wait()
 				r.controller.release()
 				synctest.Wait()
@@ -89,7 +89,7 @@ func TestProposals_UnknownOutcomes(t *testing.T) {
 					t.Error("not acknowledged by both")
 				}
 				n := len(r.controller.proposals())
-				time.Sleep(5 * time.Second)
+				<-time.After(5 * time.Second)
 				if more := len(r.controller.proposals()); more > 0 || n > 6 {
 					t.Errorf("%d commands, and %d when everything was settled", n, more)
 				}
@@ -116,7 +116,7 @@ func TestProposals_Refused(t *testing.T) {
 			t.Error("the leader waits for a joiner that was refused")
 		}
 		r.controller.release()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		synctest.Wait()
 		r.wantISR(id, 1)
 		if n := len(r.controller.proposals()); n > 0 {
@@ -144,13 +144,13 @@ func TestProposals_RefusedInDoubt(t *testing.T) {
 		r.controller.holdBack()
 		r.fence(2)
 		_, w := r.produce(id, 10)
-		time.Sleep(time.Second) // the second attempt is refused
+		<-time.After(time.Second) // the second attempt is refused
 		synctest.Wait()
 		if w.Done() {
 			t.Error("the leader believed a refusal, and the first attempt may still be carried out")
 		}
 		r.controller.release()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if !w.Done() {
 			t.Error("the leader waits for a dead joiner for ever")
@@ -176,13 +176,13 @@ func TestProposals_Batched(t *testing.T) {
 		r.heartbeat(2)
 		r.controller.proposals()
 		r.controller.set(func(_ controller.Command, decide func() (controller.Reply, error)) (controller.Reply, error) {
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 			return decide()
 		})
 		for _, id := range ids {
 			r.catchUp(id, 2)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 		synctest.Wait()
 		for _, id := range ids {
 			r.wantISR(id, 1, 2)

@@ -125,12 +125,20 @@ func (b *Broker) reconcile(ctx context.Context) {
 	ids := slices.SortedFunc(maps.Keys(changed), func(x, y kafka.TopicID) int { return slices.Compare(x[:], y[:]) })
 	removed := b.removeTopics(next, image, ids)
 	b.table.Store(next) // deleted topics are gone before their logs are
-	b.deleteAll(ctx, removed, deleted)
-	b.dropAll(ctx, next.clone(), image, dropped)
-	b.openTopics(ctx, image, ids)
+	openings := b.beginTopics(image, ids, all)
+	for _, o := range openings {
+		for _, id := range o.leaving {
+			dropped[id] = o.topic.Name
+		}
+	}
+	// Who leads from now on is not held up by what others wait for the disk for.
+	b.assumeAll(openings)
 	if candidates {
 		b.refreshCandidates(image, changed)
 	}
+	b.deleteAll(ctx, removed, deleted)
+	b.dropAll(ctx, next.clone(), image, dropped)
+	b.openTopics(ctx, openings)
 	if first {
 		// Before this broker counts as caught up: who elects must know what is missing.
 		b.reportDamage(ctx)
@@ -210,19 +218,67 @@ type opening struct {
 	topic    *meta.Topic
 	settings config.Topic
 	entry    *topic
+	leaving  []kafka.TopicIDPartition // open, and to be here no more
+	// anew: its settings have changed, and every partition is told.
+	anew bool
 	// created are logs that were made just now, together.
 	created map[kafka.TopicIDPartition]*log.Log
 }
 
-// openTopics opens, leads and configures the partitions of the topics, several
-// logs at a time, and publishes each topic when it is whole.
-func (b *Broker) openTopics(ctx context.Context, image *meta.Image, ids []kafka.TopicID) {
-	var openings []*opening
+// beginTopics makes the table's entries of the topics that exist.
+func (b *Broker) beginTopics(image *meta.Image, ids []kafka.TopicID, all bool) (openings []*opening) {
 	for _, id := range ids {
 		if t := image.TopicByID(id); t != nil {
-			openings = append(openings, b.beginTopic(image, t))
+			openings = append(openings, b.beginTopic(image, t, all))
 		}
 	}
+	return openings
+}
+
+// beginTopic makes the table's entry for t with the partitions that are open.
+func (b *Broker) beginTopic(image *meta.Image, t *meta.Topic, all bool) *opening {
+	settings, err := config.ResolveTopic(b.Settings(), image.TopicConfig(t.Name))
+	if err != nil {
+		b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
+		settings, _ = config.ResolveTopic(b.Settings(), nil)
+	}
+	n := len(t.Partitions)
+	e := &topic{name: t.Name, id: t.ID, partitions: make([]*partition.Partition, n), hosted: make([]bool, n), states: make([]*meta.PartitionRecord, n), configs: t.Configs}
+	o := &opening{image: image, topic: t, settings: settings, entry: e, anew: true}
+	for i := range t.Partitions {
+		e.hosted[i] = t.Partitions[i].HasReplica(b.o.Self)
+	}
+	old := b.table.Load().byID[t.ID]
+	if old == nil {
+		return o
+	}
+	o.anew = all || !maps.Equal(old.configs, e.configs)
+	for i, p := range old.partitions {
+		switch {
+		case p == nil || i >= n:
+		case e.hosted[i]:
+			e.partitions[i], e.states[i] = p, old.states[i]
+		default:
+			o.leaving = append(o.leaving, p.ID())
+		}
+	}
+	return o
+}
+
+// assumeAll brings the partitions that are open to what the metadata says.
+func (b *Broker) assumeAll(openings []*opening) {
+	for _, o := range openings {
+		for i, p := range o.entry.partitions {
+			if state := o.topic.Partitions[i]; p != nil && (o.anew || o.entry.states[i] != state.PartitionRecord) {
+				b.adopt(p, state, o)
+			}
+		}
+	}
+}
+
+// openTopics opens the partitions of the topics that are not, several logs at a
+// time, and publishes every topic when all are whole.
+func (b *Broker) openTopics(ctx context.Context, openings []*opening) {
 	b.createAll(openings)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(opensAtOnce)
@@ -236,24 +292,6 @@ func (b *Broker) openTopics(ctx context.Context, image *meta.Image, ids []kafka.
 		return
 	}
 	b.publish(made)
-}
-
-// beginTopic makes the table's entry for t with the partitions that are open.
-func (b *Broker) beginTopic(image *meta.Image, t *meta.Topic) *opening {
-	settings, err := config.ResolveTopic(b.Settings(), image.TopicConfig(t.Name))
-	if err != nil {
-		b.o.Log.Error("topic settings do not resolve; defaults are used", "topic", t.Name, "error", err)
-		settings, _ = config.ResolveTopic(b.Settings(), nil)
-	}
-	o := &opening{image: image, topic: t, settings: settings, entry: &topic{name: t.Name, id: t.ID,
-		partitions: make([]*partition.Partition, len(t.Partitions)), hosted: make([]bool, len(t.Partitions))}}
-	if old := b.table.Load().byID[t.ID]; old != nil {
-		copy(o.entry.partitions, old.partitions)
-	}
-	for i := range t.Partitions {
-		o.entry.hosted[i] = t.Partitions[i].HasReplica(b.o.Self)
-	}
-	return o
 }
 
 // createAll creates the logs that are not there yet, if they are many: together
@@ -284,18 +322,15 @@ func (o *opening) id(i int) kafka.TopicIDPartition {
 	return kafka.TopicIDPartition{TopicID: o.topic.ID, Partition: o.topic.Partitions[i].Index}
 }
 
-// openTopic brings a topic's partitions to what the metadata says: those that are
-// open are reconfigured, the others are opened on the group.
+// openTopic opens the partitions that are not open, on the group.
 func (b *Broker) openTopic(group *errgroup.Group, o *opening) {
 	partitions := o.entry.partitions
 	for i := range o.topic.Partitions {
 		state := o.topic.Partitions[i]
-		if !o.entry.hosted[i] {
+		if !o.entry.hosted[i] || partitions[i] != nil {
 			continue
 		}
-		if p := partitions[i]; p != nil {
-			b.adopt(p, state, o)
-		} else if l := o.created[o.id(i)]; l != nil {
+		if l := o.created[o.id(i)]; l != nil {
 			partitions[i] = b.host(o, state, l)
 		} else {
 			run(group, func() { partitions[i] = b.open(o, state) })
@@ -339,6 +374,7 @@ func (b *Broker) host(o *opening, state meta.Partition, l *log.Log) *partition.P
 func (b *Broker) adopt(p *partition.Partition, state meta.Partition, o *opening) {
 	p.Log().SetConfig(logConfig(&o.settings))
 	p.SetConfig(&o.settings)
+	o.entry.states[state.Index] = state.PartitionRecord
 	b.assume(p, state, o.image)
 }
 
@@ -353,6 +389,7 @@ func (b *Broker) assume(p *partition.Partition, state meta.Partition, image *met
 		b.o.Followers.Forget(p)
 		p.Lead(partition.Leadership{Epoch: state.LeaderEpoch, PartitionEpoch: state.PartitionEpoch, Replicas: state.Replicas,
 			ISR: state.ISR, Candidates: candidates(image, state.Replicas), MinISR: state.MinISR})
+		p.Suspend(b.isolated.Load() && len(state.ISR) > 1)
 	default:
 		p.Follow(partition.Following{Epoch: state.LeaderEpoch, Leader: leader, PartitionEpoch: state.PartitionEpoch})
 		b.o.Followers.Follow(p, leader)
@@ -393,9 +430,10 @@ func (t *table) clone() *table {
 // set puts p, or nil, in the place of a topic's partition. The table is not
 // published yet.
 func (t *table) set(of *topic, index kafka.PartitionIndex, p *partition.Partition) {
-	n := &topic{name: of.name, id: of.id, partitions: slices.Clone(of.partitions), hosted: slices.Clone(of.hosted)}
+	n := &topic{name: of.name, id: of.id, partitions: slices.Clone(of.partitions), hosted: slices.Clone(of.hosted),
+		states: slices.Clone(of.states), configs: of.configs}
 	n.gone.Store(of.gone.Load())
-	n.partitions[index], n.hosted[index] = p, p != nil
+	n.partitions[index], n.hosted[index], n.states[index] = p, p != nil, nil
 	t.byID[n.id] = n
 	if t.byName[n.name] == of {
 		t.byName[n.name] = n

@@ -70,14 +70,16 @@ func (r *rig) open() {
 	for id := range kafka.BrokerID(3) {
 		r.register(id + 1)
 	}
-	c := config.Default()
-	c.ScrubInterval = 10 * time.Second
-	r.Broker = broker.New(broker.Options{Self: self, Env: r.ground.Env, Dir: d, Config: c, Log: slog.New(slog.DiscardHandler),
+	interval := "10000"
+	r.must(controller.AlterConfigs{Resources: []controller.ResourceChange{{Resource: meta.ClusterResource(),
+		Changes: []controller.ConfigChange{{Key: "scrub.interval.ms", Value: &interval}}}}})
+	r.Broker = broker.New(broker.Options{Self: self, Env: r.ground.Env, Dir: d, Config: config.Default(), Log: slog.New(slog.DiscardHandler),
 		Controller: r.controller, Epoch: func() kafka.BrokerEpoch { return r.controller.epochOf(self) }, Followers: r.followers})
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop, r.done = cancel, make(chan struct{})
 	r.controller.subscribe(r.Broker.Changed)
 	r.Start(ctx, r.controller.Image())
+	d.Settle()
 	go func() {
 		defer close(r.done)
 		r.Run(ctx)
@@ -89,6 +91,7 @@ func (r *rig) close() {
 	r.stop()
 	<-r.done
 	r.controller.subscribe(nil)
+	r.Broker = nil
 	if err := r.dir.Close(); err != nil {
 		r.t.Error(err)
 	}
@@ -144,8 +147,9 @@ func (r *rig) applied(offset kafka.Offset) {
 // create makes a topic with one partition on these brokers.
 func (r *rig) create(name string, minISR string, on ...kafka.BrokerID) kafka.TopicIDPartition {
 	r.t.Helper()
+	segment := "1048576"
 	reply := r.must(controller.CreateTopics{Topics: []controller.NewTopic{{Name: name, Partitions: controller.Default, ReplicationFactor: controller.Default,
-		Assignments: []controller.Assignment{{Brokers: on}}, Configs: []controller.Setting{{Key: "min.insync.replicas", Value: &minISR}}}}})
+		Assignments: []controller.Assignment{{Brokers: on}}, Configs: []controller.Setting{{Key: "min.insync.replicas", Value: &minISR}, {Key: "segment.bytes", Value: &segment}}}}})
 	if code := reply.Topics[0].Code; code != kafka.ErrNone {
 		r.t.Fatalf("create %s: %v %s", name, code, reply.Topics[0].Message)
 	}
@@ -225,6 +229,7 @@ type followers struct {
 	mu        sync.Mutex
 	following map[kafka.TopicIDPartition]kafka.BrokerID
 	log       []string
+	calls     int // of Follow
 }
 
 func (f *followers) Follow(p *partition.Partition, leader kafka.BrokerID) {
@@ -234,6 +239,7 @@ func (f *followers) Follow(p *partition.Partition, leader kafka.BrokerID) {
 		f.log = append(f.log, fmt.Sprintf("follow %d", leader))
 	}
 	f.following[p.ID()] = leader
+	f.calls++
 	if _, ok := p.FetchPosition(); !ok {
 		f.log = append(f.log, "not following")
 	}
@@ -249,6 +255,13 @@ func (f *followers) Forget(p *partition.Partition) {
 }
 
 func (f *followers) Progressed(*partition.Partition) {}
+
+// count is how often Follow was called.
+func (f *followers) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls
+}
 
 // told is what happened since the last call.
 func (f *followers) told() []string {
@@ -369,6 +382,15 @@ func (c *memController) set(outcome func(controller.Command, func() (controller.
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.outcome = outcome
+}
+
+// reports lists the reports of lost records since the last call.
+func (c *memController) reports() []controller.ReportLost {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.lost
+	c.lost = nil
+	return list
 }
 
 // proposals lists the ISR changes that were asked for since the last call.

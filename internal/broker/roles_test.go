@@ -8,6 +8,8 @@ import (
 
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
+	"holdfast/internal/meta"
+	"holdfast/internal/vfs"
 )
 
 // A partition is led, followed and led again as the metadata says, and what was
@@ -173,17 +175,71 @@ func TestRoles_LaggardLeaves(t *testing.T) {
 		r.catchUp(id, 2)
 		_, w := r.produce(id, 10)
 		lag := r.Settings().ReplicaLagMax
-		time.Sleep(lag - time.Second)
+		<-time.After(lag - time.Second)
 		synctest.Wait()
 		r.wantISR(id, 1, 2)
 		if w.Done() {
 			t.Error("acknowledged without the laggard")
 		}
-		time.Sleep(time.Second + lag/8 + 50*time.Millisecond)
+		<-time.After(time.Second + lag/8 + 50*time.Millisecond)
 		synctest.Wait()
 		r.wantISR(id, 1)
 		if !w.Done() {
 			t.Error("not acknowledged when the laggard has left")
 		}
+	})
+}
+
+// A change of one partition tells the others of its topic nothing, and a change of
+// the topic's settings tells all of them.
+func TestRoles_OnlyWhatHasChangedIsTold(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		var where []controller.Assignment
+		for i := range 20 {
+			where = append(where, controller.Assignment{Partition: kafka.PartitionIndex(i), Brokers: []kafka.BrokerID{2, 1}})
+		}
+		reply := r.must(controller.CreateTopics{Topics: []controller.NewTopic{{Name: "t", Partitions: -1, ReplicationFactor: -1, Assignments: where}}})
+		id := kafka.TopicIDPartition{TopicID: reply.Topics[0].ID, Partition: 7}
+		before := r.followers.count()
+		r.alterISR(id, 2)
+		if n := r.followers.count() - before; n != 1 {
+			t.Errorf("%d partitions were told of a change of one", n)
+		}
+		before = r.followers.count()
+		value := "1000000"
+		r.must(controller.AlterConfigs{Resources: []controller.ResourceChange{{Resource: meta.TopicResource("t"),
+			Changes: []controller.ConfigChange{{Key: "retention.ms", Value: &value}}}}})
+		if n := r.followers.count() - before; n != 20 {
+			t.Errorf("%d of 20 partitions were told of new settings", n)
+		}
+		if got := r.partition(id).Config().RetentionMs; got != 1000000 {
+			t.Errorf("retention.ms is %d", got)
+		}
+	})
+}
+
+// Who is to lead does not wait for the directories of others to be deleted.
+func TestRoles_LeadingDoesNotWaitForTheDisk(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		id := r.create("t", "1", 2, 1)
+		doomed := r.create("u", "1", 2, 1)
+		r.ground.Disk.SetLatency(r.ground.Clock, func(op vfs.Op, _ string, _ int) time.Duration {
+			if op == vfs.OpSync || op == vfs.OpSyncDir || op == vfs.OpWrite {
+				return 5 * time.Second
+			}
+			return 0
+		})
+		r.controller.holdBack()
+		r.must(controller.DeleteTopics{Topics: []controller.TopicRef{{ID: doomed.TopicID}}})
+		r.fence(2)
+		began := time.Now()
+		r.controller.release()
+		for !r.partition(id).Offsets().Leading && time.Since(began) < 10*time.Second {
+			<-time.After(time.Millisecond)
+		}
+		if d := time.Since(began); d > 100*time.Millisecond {
+			t.Errorf("led after %s", d)
+		}
+		r.ground.Disk.SetLatency(r.ground.Clock, nil)
 	})
 }

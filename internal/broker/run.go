@@ -20,13 +20,11 @@ func (b *Broker) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { b.runScrub(ctx) })
+	group.Go(func() { b.runUpkeep(ctx) })
 	group.Go(func() { b.runTicks(ctx) })
 	if b.o.Controller != nil {
 		group.Go(func() { b.runProposals(ctx) })
 	}
-	every := b.Settings().RetentionCheckInterval
-	t := b.o.Env.Clock.NewTimer(min(upkeepFirst, every))
-	defer t.Stop()
 	retry := b.o.Env.Clock.NewTimer(retryEvery)
 	defer retry.Stop()
 	for {
@@ -38,9 +36,6 @@ func (b *Broker) Run(ctx context.Context) {
 		case <-retry.C():
 			b.retryOpens(ctx)
 			retry.Reset(retryEvery)
-		case <-t.C():
-			b.upkeep(ctx)
-			t.Reset(every)
 		}
 	}
 }
@@ -58,6 +53,14 @@ func (b *Broker) runScrub(ctx context.Context) {
 			s.tick(ctx)
 			t.Reset(scrubEvery)
 		}
+	}
+}
+
+// runUpkeep is the goroutine that looks after the logs. It waits for the disk, and a
+// change of leaders must not wait for it.
+func (b *Broker) runUpkeep(ctx context.Context) {
+	for wait := min(upkeepFirst, b.Settings().RetentionCheckInterval); b.pause(ctx, wait); wait = b.Settings().RetentionCheckInterval {
+		b.upkeep(ctx)
 	}
 }
 

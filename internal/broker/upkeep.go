@@ -16,7 +16,7 @@ func (b *Broker) upkeep(ctx context.Context) {
 		}
 		now := kafka.Timestamp(b.o.Env.Clock.Now().UnixMilli())
 		done, err := p.Maintain(now)
-		if err != nil {
+		if here, _ := b.ByID(p.ID().TopicID, p.ID().Partition); err != nil && here == p { // otherwise it was deleted meanwhile
 			b.o.Log.Error("retention failed", "topic", p.Topic(), "partition", p.ID().Partition, "error", err)
 		}
 		for _, d := range done.Deleted {

@@ -243,7 +243,7 @@ func (d *Dir) checkpointLog(s *logState) bool {
 	case s.oldest <= seen:
 		s.oldest = seen + 1
 	}
-	s.covered = max(s.covered, point)
+	s.covered = max(s.covered, min(point, s.log.End())) // it may have been cut since
 	if d.mu.logs[s.log] == s && (point != known || s.high > d.mu.points[s.key].high) {
 		d.mu.points[s.key] = points{recovery: point, high: max(s.high, d.mu.points[s.key].high)}
 		d.mu.pointsChanged = true

@@ -13,6 +13,9 @@ import (
 // is below to, or bring back what is above. Nothing of the log may be submitted
 // meanwhile. It waits for the disk.
 func (d *Dir) Cut(l *log.Log, to kafka.Offset) error {
+	if to >= l.End() {
+		return l.TruncateSuffix(to) // only leader epochs without a batch go
+	}
 	if err := d.fenceOff(l, to); err != nil {
 		return fmt.Errorf("cut %s at %d: %w", l.Dir(), to, err)
 	}

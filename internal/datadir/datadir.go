@@ -109,6 +109,7 @@ type Dir struct {
 	mu struct {
 		sync.Mutex
 		fill  *group // being filled
+		group uint64 // its number; 0 is none's
 		spare *group
 		logs  map[*log.Log]*logState
 		byKey map[journal.Key]*logState
@@ -123,6 +124,9 @@ type Dir struct {
 		cleanLogs     map[journal.Key]points // closed in order and not opened since
 		points        map[journal.Key]points
 		pointsChanged bool // since they were stored
+		// noteHigh are the high watermarks that the replayed journal notes, of logs that
+		// are not open yet.
+		noteHigh map[journal.Key]kafka.Offset
 		// deleted are topics of which the metadata says that they were deleted, and
 		// which may have left something here.
 		deleted map[kafka.TopicID]bool
@@ -145,7 +149,7 @@ type Stats struct {
 func Open(o Options) (*Dir, error) {
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
 	d := &Dir{o: o, kick: signal(), wanted: signal(), freed: signal(), doubt: signal(), asideTurn: signal(), asks: make(chan chan bool)}
-	d.mu.fill, d.mu.spare = &group{}, &group{}
+	d.mu.fill, d.mu.spare, d.mu.group = &group{}, &group{}, 1
 	d.mu.logs, d.mu.byKey = make(map[*log.Log]*logState), make(map[journal.Key]*logState)
 	d.mu.deleted = make(map[kafka.TopicID]bool)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -224,7 +228,9 @@ func (d *Dir) replay() error {
 	for i := range aside {
 		d.mu.asideKeys[aside[i].Key] = true
 	}
-	d.mu.unread = d.sort(append(aside, replayed.Entries...))
+	all := append(aside, replayed.Entries...)
+	d.mu.noteHigh = notedHigh(all)
+	d.mu.unread = d.sort(all)
 	if n := len(aside) + len(replayed.Entries); n > 0 {
 		d.o.Log.Info("journal replayed", "rounds", replayed.Rounds, "entries", n, "logs", len(d.mu.unread))
 	}

@@ -54,6 +54,7 @@
 //	fence.go      what a fence leaves of entries
 //	cut.go        cutting a log: checkpoint, fence, cut
 //	submit.go     filling a group
+//	note.go       high watermarks that no append carries
 //	flush.go      one flush round
 //	checkpoint.go giving journal space back
 //	points.go     recovery points and Kafka's checkpoint files

@@ -27,6 +27,7 @@ func (d *Dir) take() *group {
 	defer d.mu.Unlock()
 	g := d.mu.fill
 	d.mu.fill, d.mu.spare = d.mu.spare, g
+	d.mu.group++
 	return g
 }
 
@@ -136,6 +137,14 @@ func (d *Dir) commit(g *group) (first, last uint64, err error) {
 	for i := range g.fences {
 		if err := add(&g.fences[i]); err != nil {
 			return 0, 0, err
+		}
+	}
+	if g.round.Len() > 0 || first != 0 { // not for their own sake
+		notes := d.noteEntries(g)
+		for i := range notes {
+			if err := add(&notes[i]); err != nil {
+				return 0, 0, err
+			}
 		}
 	}
 	if g.round.Len() > 0 {
@@ -267,6 +276,12 @@ func (d *Dir) note(g *group, first, last uint64) {
 		for k := range g.slots[i].later {
 			bytes += g.slots[i].later[k].entry.Length
 		}
+	}
+	for _, s := range g.notes {
+		if s.oldest == 0 {
+			s.oldest = first
+		}
+		s.newest = last
 	}
 	d.stats.Bytes.Add(bytes)
 	d.reread.Add(bytes)

@@ -52,7 +52,14 @@ func (d *Dir) openLog(o log.Options) (*log.Log, log.Report, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.adoptLocked(l, max(known.high, report.HighWatermark))
+	high := max(known.high, report.HighWatermark, d.mu.noteHigh[o.Key])
+	delete(d.mu.noteHigh, o.Key)
+	d.adoptLocked(l, high)
+	if high > known.high {
+		// Before the rounds that say so are given back.
+		d.mu.points[o.Key] = points{recovery: known.recovery, high: high}
+		d.mu.pointsChanged = true
+	}
 	return l, report, nil
 }
 

@@ -28,11 +28,12 @@ type logState struct {
 	// covered is the end of what was submitted without a gap, or checkpointed.
 	// Topics in page-cache mode submit nothing, so that a gap can arise.
 	covered kafka.Offset
-	high    kafka.Offset // largest high watermark that was submitted
+	high    kafka.Offset // largest high watermark that was submitted or noted
 	// slot is the place of the log in the group that is being filled, valid when
 	// group is that one.
 	group *group
 	slot  int
+	noted uint64 // number of the group that notes the log's high watermark
 }
 
 // group is what one flush round makes durable.
@@ -42,6 +43,7 @@ type group struct {
 	fences  []journal.Entry // of logs that are not open
 	waiting []chan error    // fences and barriers
 	refused []Flushable     // submitted for a log that is not open
+	notes   []*logState     // logs whose high watermark is noted with the rest
 }
 
 // slot is one log's part of a group.
@@ -84,6 +86,8 @@ func (g *group) reset() {
 	}
 	g.slots = g.slots[:0]
 	g.fences, g.waiting, g.refused = nil, nil, nil
+	clear(g.notes)
+	g.notes = g.notes[:0]
 }
 
 // slotOf returns the log's part of the group, a new one at its first span.
@@ -120,17 +124,6 @@ func (d *Dir) Submit(target Flushable, l *log.Log, span log.Span, data []byte, h
 	}
 	d.mu.Unlock()
 	d.wakeFlusher()
-}
-
-// Note remembers a high watermark of an open log that no append carries. It is
-// stored with the next checkpoint. It is not above what is durable: found above the
-// log's end, it is proof of a loss.
-func (d *Dir) Note(l *log.Log, highWatermark kafka.Offset) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.mu.logs[l]; s != nil {
-		s.high = max(s.high, highWatermark)
-	}
 }
 
 func (d *Dir) addLocked(s *slot, target Flushable, span *log.Span, e *journal.Entry, data []byte) {

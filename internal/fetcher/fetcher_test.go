@@ -47,9 +47,9 @@ func TestFollow_IdleFetchesAreParked(t *testing.T) {
 		for i := range 20 {
 			r.follow(i)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		r.door.asked()
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		synctest.Wait()
 		list := r.door.asked()
 		if len(list) < 19 || len(list) > 21 {
@@ -63,7 +63,7 @@ func TestFollow_IdleFetchesAreParked(t *testing.T) {
 		// One partition of twenty has news: the others are not named.
 		w := r.produce(3, "x")
 		w.acked(20 * time.Millisecond)
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		for _, f := range r.door.asked() {
 			if len(f.partitions) > 1 {
 				t.Errorf("a fetch after one write names %v", f.partitions)
@@ -77,19 +77,19 @@ func TestFollow_IdleFetchesAreParked(t *testing.T) {
 func TestFollow_NewcomersDoNotWaitForTheParkedFetch(t *testing.T) {
 	inBubble(t, 2, func(r *rig) {
 		r.follow(0)
-		time.Sleep(700 * time.Millisecond) // the parked fetch returns at 1 s
+		<-time.After(700 * time.Millisecond) // the parked fetch returns at 1 s
 		synctest.Wait()
 		w := r.produce(1, "x")
 		r.follow(1)
 		w.acked(20 * time.Millisecond)
 		r.produce(1, "y").acked(20 * time.Millisecond)
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		synctest.Wait()
 		if d := r.fetcher.Describe(); len(d) != 1 || d[0].InSession != 2 || d[0].Partitions != 2 {
 			t.Errorf("%+v, want both partitions in the session", d)
 		}
 		r.door.asked()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if n := len(r.door.asked()); n > 11 {
 			t.Errorf("%d fetches in 5 s: the newcomer is still fetched beside the session", n)
 		}
@@ -107,10 +107,10 @@ func TestFollow_RefusedPartitionsStepAside(t *testing.T) {
 				r.follow(1)
 				for n := range 20 {
 					r.produce(0, fmt.Sprint(n)).acked(20 * time.Millisecond)
-					time.Sleep(100 * time.Millisecond)
+					<-time.After(100 * time.Millisecond)
 				}
 				r.door.asked()
-				time.Sleep(10 * time.Second)
+				<-time.After(10 * time.Second)
 				if n := len(r.door.asked()); n > 70 {
 					t.Errorf("%d fetches in 10 s for a partition that is refused", n)
 				}
@@ -131,7 +131,7 @@ func TestFollow_EveryEpochIsMatched(t *testing.T) {
 				r.follow(1)
 				r.produce(0, "x").acked(20 * time.Millisecond)
 				for range 5 {
-					time.Sleep(730 * time.Millisecond)
+					<-time.After(730 * time.Millisecond)
 					synctest.Wait()
 					r.door.told()
 					r.epoch++
@@ -140,9 +140,9 @@ func TestFollow_EveryEpochIsMatched(t *testing.T) {
 						steps[0], steps[1] = steps[1], steps[0]
 					}
 					steps[0]()
-					time.Sleep(30 * time.Millisecond)
+					<-time.After(30 * time.Millisecond)
 					steps[1]()
-					time.Sleep(50 * time.Millisecond)
+					<-time.After(50 * time.Millisecond)
 					synctest.Wait()
 					p, ok := r.follower.partitions[0].Progress()
 					if !ok || p.Epoch != r.epoch {
@@ -235,7 +235,7 @@ func TestFollow_RefusesToCutCommittedRecords(t *testing.T) {
 		r.follow(0)
 		r.epoch = 1
 		r.follow(1)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		diverged, ok := errors.AsType[*partition.DivergedBelowHighWatermarkError](p.Err())
 		if !ok || string(content(t, p)) != before {
@@ -245,7 +245,7 @@ func TestFollow_RefusesToCutCommittedRecords(t *testing.T) {
 			t.Errorf("%+v, want one offline and one in the session", d)
 		}
 		r.door.asked()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		for _, f := range r.door.asked() {
 			for _, i := range f.partitions {
 				if i == 0 {
@@ -266,7 +266,7 @@ func TestFollow_GoesOnAfterALoss(t *testing.T) {
 			r.produce(i, "x").acked(20 * time.Millisecond)
 		}
 		r.door.lose(errLost)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		synctest.Wait()
 		if d := r.fetcher.Describe(); d[0].Err == nil {
 			t.Error("nobody says that the leader is not reached")
@@ -279,7 +279,7 @@ func TestFollow_GoesOnAfterALoss(t *testing.T) {
 		r.door.told()
 		r.door.back()
 		w.acked(backoffMost + 20*time.Millisecond)
-		time.Sleep(2 * backoffMost)
+		<-time.After(2 * backoffMost)
 		synctest.Wait()
 		list := r.door.told()
 		seen := map[int32]bool{}
@@ -329,7 +329,7 @@ func TestFollow_StartsAnewAboveItsEnd(t *testing.T) {
 			t.Fatal(code)
 		}
 		r.follow(0)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if l := r.follower.partitions[0].Log(); l.Start() != 4 || l.End() != 5 {
 			t.Errorf("the follower has [%d, %d), want [4, 5)", l.Start(), l.End())
@@ -338,7 +338,7 @@ func TestFollow_StartsAnewAboveItsEnd(t *testing.T) {
 		if _, code := r.leader.partitions[0].DeleteRecords(5); code != kafka.ErrNone {
 			t.Fatal(code)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		if l := r.follower.partitions[0].Log(); l.Start() != 5 {
 			t.Errorf("the follower starts at %d, want 5", l.Start())
@@ -355,7 +355,7 @@ func TestForget(t *testing.T) {
 		r.fetcher.Forget(r.follower.partitions[0])
 		r.follower.partitions[0].Resign()
 		r.door.asked()
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		forgotten := false
 		for _, f := range r.door.asked() {
 			forgotten = forgotten || len(f.forgotten) == 1 && f.forgotten[0] == 0
@@ -365,7 +365,7 @@ func TestForget(t *testing.T) {
 		}
 		w := r.produce(0, "nobody fetches this")
 		r.produce(1, "y").acked(20 * time.Millisecond)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if w.isAcked() || r.follower.partitions[0].Log().End() != 1 {
 			t.Error("a forgotten partition was fetched")
 		}
@@ -375,7 +375,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("%+v, want nobody", d)
 		}
 		r.door.asked()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if n := len(r.door.asked()); n != 0 {
 			t.Errorf("%d fetches for nobody", n)
 		}
@@ -392,7 +392,7 @@ func TestFollow_WaitsForTheRegistration(t *testing.T) {
 		registered.Store(-1)
 		r.fetcher.o.Epoch = func() kafka.BrokerEpoch { return kafka.BrokerEpoch(registered.Load()) }
 		r.follow(0)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if n := len(r.door.asked()); n != 0 {
 			t.Errorf("%d fetches before the registration", n)
 		}

@@ -16,7 +16,7 @@ func TestProgress_OneReportIsUnderWay(t *testing.T) {
 		for i := range 10 {
 			r.follow(i)
 		}
-		time.Sleep(50 * time.Millisecond)
+		<-time.After(50 * time.Millisecond)
 		synctest.Wait()
 		r.door.told()
 		r.door.set(func() { r.door.slow = 10 * time.Millisecond })
@@ -25,7 +25,7 @@ func TestProgress_OneReportIsUnderWay(t *testing.T) {
 			for i := range 10 {
 				writes = append(writes, r.produce(i, fmt.Sprint(n)))
 			}
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		for _, w := range writes {
 			w.acked(40 * time.Millisecond)
@@ -50,13 +50,13 @@ func TestProgress_RefusedReports(t *testing.T) {
 				r.door.told()
 				r.door.set(func() { r.door.deaf = code })
 				w := r.produce(0, "y")
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				n := len(r.door.told())
 				if again && (n < 2 || n > 60) || !again && n != 1 {
 					t.Errorf("%d reports in a second", n)
 				}
 				r.door.set(func() { r.door.deaf = kafka.ErrNone })
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				if w.isAcked() != again {
 					t.Errorf("acknowledged: %v", w.isAcked())
 				}
@@ -70,14 +70,14 @@ func TestProgress_RefusedReports(t *testing.T) {
 func TestProgress_DoesNotTravelOnTheFetch(t *testing.T) {
 	inBubble(t, 1, func(r *rig) {
 		r.follow(0)
-		time.Sleep(650 * time.Millisecond)
+		<-time.After(650 * time.Millisecond)
 		for n := range 20 {
 			began := time.Now()
 			r.produce(0, fmt.Sprint(n)).acked(20 * time.Millisecond)
 			if d := time.Since(began); d > 5*time.Millisecond {
 				t.Errorf("write %d took %s", n, d)
 			}
-			time.Sleep(37 * time.Millisecond)
+			<-time.After(37 * time.Millisecond)
 		}
 	})
 }

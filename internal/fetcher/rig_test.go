@@ -503,7 +503,7 @@ func (d *door) report(q *wire.ReplicaProgressRequest) (*wire.ReplicaProgressResp
 	slow, deaf := d.slow, d.deaf
 	d.mu.Unlock()
 	if slow > 0 {
-		time.Sleep(slow)
+		<-time.After(slow)
 	}
 	out := &wire.ReplicaProgressResponse{}
 	for _, t := range q.Topics {

@@ -100,6 +100,11 @@ func isSessionError(code kafka.ErrorCode) bool {
 
 // compose makes the next request: everything for a new session, else what has
 // changed. It is false where there is nothing to fetch for as long as it says.
+//
+// A new session is opened also when a partition enters an epoch, or comes back,
+// that the leader's side of the session knows from before: what it remembers of the
+// partition must not keep the first answer in an epoch, or after a cut, from being
+// spelled out.
 func (s *session) compose() (wait time.Duration, ok bool) {
 	l, now := s.l, s.l.clock().Now()
 	broker := l.f.o.Epoch()
@@ -109,23 +114,23 @@ func (s *session) compose() (wait time.Duration, ok bool) {
 		return unregistered, false
 	}
 	fresh, wait := l.takeLocked(now, true)
-	whole := s.id == 0 || s.mustRenewLocked(fresh)
 	for _, n := range fresh {
 		n.place = inSession
 	}
 	s.list = s.list[:0]
+	whole := s.id == 0 || slices.ContainsFunc(fresh, func(n *follower) bool { return n.registered })
+	if !whole {
+		for _, n := range l.mu.touched {
+			s.addLocked(n, now)
+		}
+		whole = slices.ContainsFunc(s.list, func(w wanted) bool { return w.pos.Epoch != w.n.sent.Epoch })
+	}
 	if whole {
+		s.list = s.list[:0]
 		for _, n := range l.mu.followers {
-			if n.place == inSession {
-				s.addLocked(n, now)
-			}
+			s.addLocked(n, now)
 		}
 	} else {
-		for _, n := range l.mu.touched {
-			if n.place == inSession {
-				s.addLocked(n, now)
-			}
-		}
 		for _, n := range fresh {
 			s.addLocked(n, now)
 		}
@@ -147,20 +152,11 @@ func (s *session) compose() (wait time.Duration, ok bool) {
 // unregistered is how soon one looks again whether this broker is registered.
 const unregistered = 20 * time.Millisecond
 
-// mustRenewLocked reports whether a partition enters the session that the leader's
-// side of it still knows from before. The session is opened anew then: what it
-// remembers of the partition must not keep the first answer in an epoch, or after a
-// cut, from being spelled out.
-func (s *session) mustRenewLocked(fresh []*follower) bool {
-	known := func(n *follower) bool { return n.registered }
-	moved := func(n *follower) bool {
-		pos, ok := n.p.FetchPosition()
-		return n.place == inSession && ok && pos.Epoch != n.sent.Epoch
-	}
-	return slices.ContainsFunc(fresh, known) || slices.ContainsFunc(s.l.mu.touched, moved)
-}
-
+// addLocked adds a partition of the session to the request.
 func (s *session) addLocked(n *follower, now time.Time) {
+	if n.place != inSession {
+		return
+	}
 	if pos, ok := s.l.positionLocked(n, now); ok {
 		s.list = append(s.list, wanted{n, pos})
 	}

@@ -39,16 +39,26 @@ func TestSession_IsOpenedAnewForAnEpoch(t *testing.T) {
 				t.Errorf("session epoch %d, want %d", got, want)
 			}
 		}
-		for range 2 {
+		for _, lateNews := range []bool{false, true} {
+			if lateNews { // the partition is told before this package is, and was just answered
+				r.produce(0, "x")
+				step()
+			}
 			r.epoch++
 			r.lead(0)
 			p.Follow(partition.Following{Epoch: r.epoch, Leader: leads})
-			l.renew(n)
+			if !lateNews {
+				l.renew(n)
+			}
 			if got := step(); got != 0 {
 				t.Errorf("the session goes on at %d in epoch %d", got, r.epoch)
 			}
 			if got, ok := p.Progress(); !ok || got.Epoch != r.epoch {
 				t.Errorf("epoch %d is not matched: %+v %v", r.epoch, got, ok)
+			}
+			l.renew(n)
+			if n.place != inSession {
+				t.Error("the news that came late took the partition out of the session")
 			}
 		}
 	})

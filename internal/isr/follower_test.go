@@ -208,6 +208,12 @@ func TestFollower_ReportsOnlyWhatItHasMatched(t *testing.T) {
 	if got, ok := f.Progress(1); !ok || got != 1 {
 		t.Errorf("progress %d %v", got, ok)
 	}
+	if to, err := f.Cut(history{log: []kafka.LeaderEpoch{1, 1, 1, 1}}, EpochEnd{1, 3}); to != 3 || err != nil {
+		t.Errorf("cut to %d, %v", to, err)
+	}
+	if got, ok := f.Progress(9); !ok || got != 3 {
+		t.Errorf("after a cut: progress %d %v", got, ok)
+	}
 	f.Restarted(8)
 	if got, ok := f.Progress(8); !ok || got != 8 || f.HighWatermark() != 8 {
 		t.Errorf("progress %d %v, high watermark %d", got, ok, f.HighWatermark())

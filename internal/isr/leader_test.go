@@ -146,18 +146,25 @@ func TestLeader_BeginsBelowWhatItHas(t *testing.T) {
 
 func TestLeader_StrangersOldIncarnationsAndImpossibleEndsCountForNothing(t *testing.T) {
 	r := newRig(t, 1, 0, 1)
+	r.l.Appended(12, r.s)
+	r.report(1, 10)
+	r.report(0, 12) // its own flush tells it, and nothing else
+	if s := r.l.Describe()[0]; s.DurableEnd != 10 {
+		t.Errorf("%+v", s)
+	}
 	r.append(12)
 	r.report(9, 12)
 	r.l.Reported(Report{1, 6, 12}, r.s)
 	r.l.Reported(Report{1, 8, 12}, r.s)
 	r.report(1, 13)
 	r.report(1, -1)
-	r.report(0, 12)
 	r.fetch(1, 13)
-	if e := r.l.Fetched(Fetch{1, 6, 12}, r.s); e.Propose != nil {
-		t.Error("proposed")
-	}
+	r.fetch(1, -1)
+	r.l.Fetched(Fetch{1, 6, 12}, r.s)
 	r.wantHighWatermark(10)
+	if s := r.l.Describe()[1]; s.FetchEnd != kafka.NoOffset || s.DurableEnd != 10 {
+		t.Errorf("%+v", s)
+	}
 	// A new incarnation starts from nothing.
 	r.report(1, 11)
 	r.wantHighWatermark(11)
@@ -277,6 +284,61 @@ func TestLeader_IneligibleReplicaNeitherJoinsNorHolds(t *testing.T) {
 	r.wantProposal(r.follow(1))
 }
 
+func TestLeader_HoldEndsWithTheCandidate(t *testing.T) {
+	r := newRig(t, 1, 0)
+	r.report(1, 10)
+	r.append(11)
+	r.fetch(1, 11)
+	r.append(12)
+	r.wantHighWatermark(11) // held
+	e := r.l.Changed(Change{PartitionEpoch: 5, Replicas: ids(0, 1, 2), ISR: ids(0), Candidates: candidates(7, 0, 2), MinISR: 1}, r.s)
+	if !e.Moved {
+		t.Error("a fenced replica holds the high watermark")
+	}
+	r.wantHighWatermark(12)
+}
+
+// TestLeader_JoinsWithWhatIsBelowTheEpochsStart: a member has LagMax from the
+// beginning of a term to match and report; when it is put out of the ISR
+// meanwhile, that grace does not bring it back (KAFKA-7128).
+func TestLeader_JoinsWithWhatIsBelowTheEpochsStart(t *testing.T) {
+	r := newRig(t, 1, 0, 1)
+	r.l = NewLeader(Term{Self: 0, Epoch: 4, PartitionEpoch: 5, Replicas: ids(0, 1), ISR: ids(0, 1), Candidates: candidates(7, 0, 1),
+		MinISR: 2, End: 10, Durable: 10, HighWatermark: 5, LagMax: lagMax, Now: r.s})
+	r.l.Changed(Change{PartitionEpoch: 6, Replicas: ids(0, 1), ISR: ids(0), Candidates: candidates(7, 0, 1), MinISR: 2}, r.s)
+	r.wantProposal(r.fetch(1, 6))
+	r.wantProposal(r.report(1, 6))
+	r.wantHighWatermark(5)
+	r.wantProposal(r.report(1, 10), 0, 1)
+}
+
+func TestLeader_JoinsWithAFetchEndAtTheLeadersEnd(t *testing.T) {
+	r := newRig(t, 1, 0)
+	r.wantProposal(r.report(1, 10)) // another connection: it may be first
+	r.wantProposal(r.fetch(1, 3))
+	r.wantProposal(r.fetch(1, 10), 0, 1)
+}
+
+func TestLeader_PageCacheTopicsAskForNoFlush(t *testing.T) {
+	r := newRig(t, 1, 0, 1)
+	r.l.pageCache = true
+	for range 20 {
+		r.pass(lagMax / 2)
+		r.l.Appended(r.l.end+5, r.s)
+		r.fetch(1, r.l.end)
+		r.wantProposal(r.l.Tick(r.s))
+	}
+	r.wantHighWatermark(r.l.end)
+	if s := r.l.Describe()[1]; !s.LagSince.IsZero() {
+		t.Errorf("%+v", s)
+	}
+	r.l.Appended(r.l.end+1, r.s)
+	if s := r.l.Describe()[1]; !s.LagSince.Equal(r.s) {
+		t.Errorf("%+v", s)
+	}
+	r.wantProposal(r.fetch(2, r.l.end), 0, 1, 2)
+}
+
 func TestLeader_JoinerIsHeldAndLetGo(t *testing.T) {
 	r := newRig(t, 1, 0)
 	r.fetch(1, 10)
@@ -339,6 +401,9 @@ func TestLeader_LoadKeepsNobodyOut(t *testing.T) {
 			}
 			for _, e := range effects {
 				if e.Propose != nil {
+					if r.l.Describe()[1].Held {
+						t.Error("held beyond the proposal")
+					}
 					return at, max(stall, at-moved)
 				}
 			}

@@ -25,6 +25,8 @@ type Quorum interface {
 	// to wait for an election timeout.
 	LeaderDead(ctx context.Context, node kafka.BrokerID) error
 	Describe() quorum.Description
+	// Heard is when the member of a node was heard last, zero when it never was.
+	Heard(node kafka.BrokerID) time.Time
 	ChangeVoters(ctx context.Context, voters []quorum.Voter) error
 }
 
@@ -51,6 +53,9 @@ type Options struct {
 	// waits for one.
 	Applied func() kafka.Offset
 	Await   func(ctx context.Context, offset kafka.Offset) error
+	// Isolated hears when nothing was heard of the controller for a whole session, and
+	// when it answers again. It never waits.
+	Isolated func(bool)
 	// Logs tells what replicas here hold.
 	Logs func(*wire.ReplicaLogsRequest) *wire.ReplicaLogsResponse
 	// Settings are those of the moment.
@@ -65,6 +70,7 @@ type Lifecycle struct {
 	sessions sessions
 	deaths   deaths
 	leaving  atomic.Bool
+	isolated atomic.Bool // nothing was heard of the controller for a session
 	// kick asks for a heartbeat now; wake for a look at the sessions; each holds one.
 	kick, wake, suspected chan struct{}
 	failed                chan struct{} // closed: this incarnation is not the broker any more
@@ -90,6 +96,9 @@ func nudge(c chan struct{}) {
 
 // Epoch is the broker epoch of this incarnation, -1 before it is registered.
 func (l *Lifecycle) Epoch() kafka.BrokerEpoch { return kafka.BrokerEpoch(l.epoch.Load()) }
+
+// IsIsolated reports whether nothing was heard of the controller for a session.
+func (l *Lifecycle) IsIsolated() bool { return l.isolated.Load() }
 
 // Failed is closed when this incarnation has to end, because another one has taken
 // its place; Err says so.
@@ -137,7 +146,7 @@ func (l *Lifecycle) Reconciled() {
 
 // Led tells that this node begins to lead the quorum, or ends. It never waits.
 func (l *Lifecycle) Led(leading bool, _ kafka.LeaderEpoch) {
-	l.sessions.led(leading, l.o.Env.Clock.Now())
+	l.sessions.led(leading, l.o.Env.Clock.Now(), l.o.Quorum.Heard)
 	nudge(l.wake)
 	nudge(l.kick)
 	nudge(l.suspected)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/wire"
@@ -49,14 +51,95 @@ func (l *Lifecycle) register(ctx context.Context) (controller.Reply, error) {
 
 // runHeartbeats says that this broker lives until ctx ends.
 func (l *Lifecycle) runHeartbeats(ctx context.Context) {
+	alone := l.o.Env.Clock.AfterFunc(l.o.Settings().SessionTimeout, func() { l.isolate(true) })
+	defer alone.Stop()
+	unheard := kafka.NoBroker // did not answer the last heartbeat
 	for {
 		if l.Epoch() >= 0 && !l.leaving.Load() { // whoever leaves says so itself
-			_, _ = l.beat(ctx, false) // the next one tells the same
+			sent, leader := l.o.Env.Clock.Now(), l.o.Quorum.Leader()
+			if leader == unheard && !l.hears(ctx, leader) {
+				// Nothing comes from there. Heartbeats might still arrive, and would keep a
+				// session alive of which this broker hears nothing.
+				leader = kafka.NoBroker
+			}
+			if leader != kafka.NoBroker {
+				_, err := l.beat(ctx, false)
+				unheard = kafka.NoBroker
+				switch {
+				case err == nil:
+					l.contact(alone, leader, sent)
+				case leader != l.self:
+					unheard = leader
+				}
+			}
 		}
 		if !l.pause(ctx, l.o.Settings().HeartbeatInterval, l.kick) {
 			return
 		}
 	}
+}
+
+// contact notes that the controller has answered what was sent at a time.
+func (l *Lifecycle) contact(alone clock.Timer, leader kafka.BrokerID, sent time.Time) {
+	if leader == l.self {
+		sent = l.majorityHeard(sent)
+	}
+	left := l.o.Settings().SessionTimeout - l.o.Env.Clock.Since(sent)
+	alone.Reset(max(0, left))
+	if left > 0 {
+		l.isolate(false)
+	}
+}
+
+// majorityHeard is since when fewer than a majority of the voters were heard: a
+// leader that only hears itself may have been replaced.
+func (l *Lifecycle) majorityHeard(now time.Time) time.Time {
+	var heard []time.Time
+	for _, v := range l.o.Quorum.Describe().Voters {
+		at := now
+		if v.Node != l.self {
+			at = l.o.Quorum.Heard(v.Node)
+		}
+		heard = append(heard, at)
+	}
+	if len(heard) == 0 {
+		return now
+	}
+	slices.SortFunc(heard, func(a, b time.Time) int { return b.Compare(a) })
+	return heard[len(heard)/2]
+}
+
+// hears reports whether the node answers at all.
+func (l *Lifecycle) hears(ctx context.Context, node kafka.BrokerID) bool {
+	if node == kafka.NoBroker || node == l.self {
+		return true
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer l.o.Env.Clock.AfterFunc(l.patience(), cancel).Stop()
+	probe, answer := wire.NewFoundingProbeRequest(), wire.NewFoundingProbeResponse()
+	probe.State.BrokerID = int32(l.self)
+	return l.o.Peers.Do(ctx, node, wire.KeyFoundingProbe, &probe, &answer) == nil
+}
+
+// patience is how long a leader may take to answer: one that says nothing is not
+// waited for, the next heartbeat may have another one to go to.
+func (l *Lifecycle) patience() time.Duration {
+	return max(l.o.Settings().SessionTimeout/8, l.o.Settings().HeartbeatInterval)
+}
+
+// isolate tells whether the session of this broker may have ended.
+func (l *Lifecycle) isolate(isolated bool) {
+	if isolated && l.isAlone() || l.isolated.Swap(isolated) == isolated {
+		return
+	}
+	if isolated {
+		l.o.Log.Warn("cut off: nothing was heard of the controller for a whole session; others may lead what this broker led",
+			"session", l.o.Settings().SessionTimeout)
+	} else {
+		l.o.Log.Info("the controller answers again")
+	}
+	l.o.Isolated(isolated)
 }
 
 // errNoLeader: nobody leads the quorum, as far as is known here.
@@ -83,10 +166,7 @@ func (l *Lifecycle) beat(ctx context.Context, leave bool) (controller.HeartbeatR
 func (l *Lifecycle) beatTo(ctx context.Context, leader kafka.BrokerID, h controller.Heartbeat) (result controller.HeartbeatResult, hint kafka.BrokerID, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// A leader that says nothing is not waited for: the next heartbeat may have
-	// another one to go to.
-	limit := max(l.o.Settings().SessionTimeout/3, l.o.Settings().HeartbeatInterval)
-	defer l.o.Env.Clock.AfterFunc(limit, cancel).Stop()
+	defer l.o.Env.Clock.AfterFunc(l.patience(), cancel).Stop()
 	if leader == l.self {
 		return l.hear(ctx, h)
 	}

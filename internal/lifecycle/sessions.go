@@ -23,6 +23,10 @@ type sessions struct {
 		// or this node was itself held up until then.
 		since time.Time
 		last  map[kafka.BrokerID]contact
+		// before is who led before this node, and until when it was heard: an election
+		// and a fresh session must not add up for the one whose silence caused it.
+		before      kafka.BrokerID
+		beforeHeard time.Time
 	}
 }
 
@@ -33,13 +37,27 @@ type contact struct {
 	applied kafka.Offset // metadata that it had applied
 }
 
-func (s *sessions) init() { s.mu.last = make(map[kafka.BrokerID]contact) }
+func (s *sessions) init() {
+	s.mu.last, s.mu.before = make(map[kafka.BrokerID]contact), kafka.NoBroker
+}
 
-func (s *sessions) led(leading bool, now time.Time) {
+func (s *sessions) led(leading bool, now time.Time, heard func(kafka.BrokerID) time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.leading, s.mu.since = leading, now
+	s.mu.leading, s.mu.since, s.mu.beforeHeard = leading, now, time.Time{}
+	if leading && s.mu.before != kafka.NoBroker {
+		s.mu.beforeHeard = heard(s.mu.before)
+	}
 	clear(s.mu.last)
+}
+
+// follow notes who leads while this node does not.
+func (s *sessions) follow(leader kafka.BrokerID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.leading && leader != kafka.NoBroker {
+		s.mu.before = leader
+	}
 }
 
 func (s *sessions) leads() bool {
@@ -52,7 +70,7 @@ func (s *sessions) leads() bool {
 func (s *sessions) heldUp(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.since = now
+	s.mu.since, s.mu.beforeHeard = now, time.Time{}
 }
 
 // note takes a contact down. False: this node does not lead.
@@ -70,6 +88,9 @@ func (s *sessions) silence(b *meta.Broker, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	from := s.mu.since
+	if b.ID == s.mu.before && !s.mu.beforeHeard.IsZero() {
+		from = s.mu.beforeHeard
+	}
 	if c, ok := s.mu.last[b.ID]; ok && c.epoch == b.Epoch && c.at.After(from) {
 		from = c.at
 	}
@@ -160,6 +181,8 @@ func (l *Lifecycle) runSessions(ctx context.Context) {
 		}
 		if l.sessions.leads() {
 			l.endSessions(ctx, now)
+		} else if leader := l.o.Quorum.Leader(); leader != l.self {
+			l.sessions.follow(leader)
 		}
 		last = l.o.Env.Clock.Now()
 	}

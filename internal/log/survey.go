@@ -126,7 +126,11 @@ func (v *survey) look() error {
 	}
 	// Without the note, bytes that are bad may have been acknowledged.
 	blind := v.blind && (v.facts.torn || v.facts.later)
-	v.facts.reached = (v.end >= v.want && !blind) || v.mutant == ignoreDurable
+	// Where nothing at or above the log start is durable, nothing is missing: what is
+	// below it was deleted. So ends a TruncatePrefix beyond the end that a crash
+	// interrupted before the new segment was there.
+	reached := v.end >= v.want || v.want <= v.bounds.start
+	v.facts.reached = (reached && !blind) || v.mutant == ignoreDurable
 	return nil
 }
 

@@ -22,10 +22,15 @@ const adminAddress = "broker:9644"
 // getFrom asks the admin door from a machine.
 func (r *rig) getFrom(machine, path string) (code int, body string) {
 	r.t.Helper()
+	return r.getFromAt(machine, adminAddress, path)
+}
+
+func (r *rig) getFromAt(machine, at, path string) (code int, body string) {
+	r.t.Helper()
 	host := r.world.Network.Host(machine)
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return host.Dial(adminAddress, time.Second) }}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return host.Dial(at, time.Second) }}
 	client := http.Client{Transport: transport, Timeout: 10 * time.Second}
-	got, err := client.Get("http://" + adminAddress + path)
+	got, err := client.Get("http://" + at + path)
 	if err != nil {
 		return 0, err.Error()
 	}

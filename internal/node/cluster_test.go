@@ -497,3 +497,42 @@ func TestCluster_GrowsFromOne(t *testing.T) {
 		wantValues(t, f.readAll("old", 0, 20), numbers(0, 20))
 	})
 }
+
+// TestCluster_SaysWhatItWaitsFor: a broker that cannot come into a cluster, or into
+// the quorum, says on its health page what is missing.
+func TestCluster_SaysWhatItWaitsFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFlock(t, 11, 3, "admin.listen", "broker1:9644")
+		ctx, cancel := context.WithCancel(context.Background())
+		started := make(chan error)
+		go func() { started <- f.boxes[0].start(ctx) }()
+		<-time.After(5 * time.Second)
+		r := &rig{t: t, world: f.world}
+		get := func(want string) {
+			t.Helper()
+			code, body := r.getFromAt("operator", "broker1:9644", "/readyz")
+			if code != 503 || !strings.Contains(body, want) {
+				t.Errorf("health: %d %s, want %q", code, body, want)
+			}
+		}
+		get("broker2:9092")
+		cancel()
+		if err := <-started; err == nil || !strings.Contains(err.Error(), "broker2:9092") {
+			t.Errorf("start: %v", err)
+		}
+		f.boxes[0].node = nil
+		f.extra = nil
+		f.startAll()
+		f.stopAll()
+		f.extra = []config.Setting{setting("admin.listen", "broker1:9644")}
+		ctx, cancel = context.WithCancel(context.Background())
+		go func() { started <- f.boxes[0].start(ctx) }()
+		<-time.After(5 * time.Second)
+		get("quorum")
+		cancel()
+		if err := <-started; err == nil {
+			t.Error("a broker is ready without a quorum")
+		}
+		f.boxes[0].node = nil
+	})
+}

@@ -50,7 +50,7 @@ func (n *Node) connect() (err error) {
 	}
 	n.peers = peer.New(peer.Options{Env: n.o.Env, Log: n.o.Log, Secret: n.secret, Self: n.identity, Trusted: c.NetworkTrusted, Epoch: n.epochOf, Lost: n.lost})
 	n.peers.Name(c.Bootstrap)
-	n.door = api.NewDoor(api.DoorOptions{Self: n.identity, Secret: n.secret, Trusted: c.NetworkTrusted, Rand: n.o.Env.Rand, Log: n.o.Log, Services: n.services()})
+	n.door = api.NewDoor(api.DoorOptions{Self: n.identity, Secret: n.secret, Trusted: c.NetworkTrusted, Rand: n.o.Env.Rand, Log: n.o.Log, Services: n.services(), Proven: n.peers.Heard})
 	return nil
 }
 
@@ -174,3 +174,8 @@ func (o others) Watch(broker kafka.BrokerID) {
 
 // Refused implements lifecycle.Peers.
 func (o others) Refused(broker kafka.BrokerID) (bool, error) { return o.peers.Refused(broker) }
+
+// forward asks another broker what a client has asked this one.
+func (n *Node) forward(ctx context.Context, to kafka.BrokerID, version int16, request, response wire.Message) error {
+	return n.peers.For(to, peer.Command).Do(ctx, request.Key(), version, request, response)
+}

@@ -58,8 +58,10 @@ func (n *Node) start(ctx, background context.Context) error {
 	}
 	n.build(background)
 	n.quorum.Start()
-	if n.isOneOfSeveral() {
-		n.open() // the quorum cannot elect before its members hear each other
+	if n.isOneOfSeveral() { // the quorum cannot elect before its members hear each other
+		if err := n.openEarly(); err != nil {
+			return err
+		}
 	}
 	epoch, err := n.register(ctx)
 	if err != nil {
@@ -126,7 +128,9 @@ func (n *Node) comeIn(ctx context.Context) error {
 	o := quorum.Options{Env: n.o.Env, Dir: n.o.DataDir, Self: id.NodeID, ClusterID: id.ClusterID, DirectoryID: id.DirectoryID,
 		Founded: id.Founded, Config: n.o.Config, Log: n.o.Log, Led: n.led}
 	if len(n.o.Config.Bootstrap) > 0 && !id.Founded && !n.hasMetadata() {
-		n.open() // the others ask
+		if err := n.openEarly(); err != nil { // the others ask
+			return err
+		}
 		outcome, err := n.founder.Run(ctx, func(reason string) { n.waits.Store(&reason) })
 		if err != nil {
 			return fmt.Errorf("come into a cluster: %w", err)
@@ -190,7 +194,7 @@ func (n *Node) build(background context.Context) {
 	n.coord = coord.New(coord.Options{Broker: n.broker, Image: n.quorum.Image, Clock: n.o.Env.Clock, Rand: n.o.Env.Rand, Log: n.o.Log, Faults: n.plant.coord(), Submit: n.quorum.Submit})
 	// Their parts are there before anything is reconciled.
 	n.life = lifecycle.New(lifecycle.Options{Env: n.o.Env, Log: n.o.Log, Quorum: n.quorum, Peers: n.others(), Registration: n.registration(),
-		Applied: n.broker.Applied, Logs: n.replicaLogs, Settings: n.broker.Settings})
+		Applied: n.broker.Applied, Isolated: n.broker.Isolate, Logs: n.replicaLogs, Settings: n.broker.Settings})
 	for _, b := range n.quorum.Image().Brokers() {
 		n.locate(b)
 	}
@@ -280,7 +284,7 @@ func (n *Node) wait(ctx context.Context, d time.Duration) error {
 
 func (n *Node) openDoors(ctx, background context.Context, epoch kafka.BrokerEpoch) error {
 	id := n.dir.Identity()
-	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch})
+	n.api = api.New(api.Options{Broker: n.broker, Coord: n.coord, Quorum: n.quorum, Clock: n.o.Env.Clock, Log: n.o.Log, Self: id.NodeID, BrokerEpoch: epoch, Forward: n.forward})
 	n.built.Store(true)
 	n.door.Open(n.api)
 	n.group.Go(func() { n.life.Run(background) })
@@ -301,6 +305,12 @@ func (n *Node) awaitAdmission(ctx context.Context) {
 	}
 }
 
+// openEarly lets other brokers in, and shows how the start goes.
+func (n *Node) openEarly() error {
+	n.open()
+	return n.openAdmin()
+}
+
 // open accepts connections. It may be called again.
 func (n *Node) open() {
 	if n.server != nil {
@@ -312,8 +322,9 @@ func (n *Node) open() {
 	}
 }
 
+// openAdmin opens the door of health and metrics. It may be called again.
 func (n *Node) openAdmin() error {
-	if n.o.Config.AdminListen == "" {
+	if n.o.Config.AdminListen == "" || n.admin != nil {
 		return nil
 	}
 	l, err := n.o.Env.Net.Listen(n.o.Config.AdminListen)
@@ -329,6 +340,9 @@ func (n *Node) openAdmin() error {
 func (n *Node) limits() server.Limits {
 	l, c := server.DefaultLimits(), n.o.Config
 	l.FrameBytes = min(c.RequestBytesMax, l.FrameBytes)
+	if len(c.Bootstrap) > 0 {
+		l.BrokerReserve = server.BrokerReserve
+	}
 	if c.ConnectionIdle > 0 {
 		l.Idle = c.ConnectionIdle
 	}

@@ -13,6 +13,9 @@ import (
 
 // view is a picture of the broker for the admin door.
 func (n *Node) view() admin.View {
+	if !n.built.Load() {
+		return n.viewOfStart()
+	}
 	image := n.quorum.Image()
 	id := n.dir.Identity()
 	v := admin.View{Broker: id.NodeID, ClusterID: id.ClusterID.String(), Version: n.o.Version, Started: n.started,
@@ -36,6 +39,16 @@ func (n *Node) view() admin.View {
 	}
 	v.Quorum.Offline = len(n.broker.Failed())
 	return v
+}
+
+// viewOfStart is the picture of a broker that is not ready yet.
+func (n *Node) viewOfStart() admin.View {
+	who, reason := n.identity(), "the broker is starting"
+	if waits := n.waits.Load(); waits != nil {
+		reason = *waits
+	}
+	return admin.View{Broker: who.Broker, ClusterID: who.Cluster.String(), Version: n.o.Version, Started: n.started,
+		Checks: []admin.Check{{Name: "serving", Reason: reason}}}
 }
 
 func (n *Node) partition(p *partition.Partition, state meta.Partition) admin.Partition {
@@ -83,6 +96,8 @@ func (n *Node) checks() []admin.Check {
 		out = append(out, admin.Check{Name: name, OK: ok, Reason: reason})
 	}
 	add("serving", n.ready.Load(), "the broker is starting or stopping")
+	me := n.quorum.Image().Broker(n.dir.Identity().NodeID)
+	add("admitted", me != nil && !me.Fenced && !n.life.IsIsolated(), "the controller does not hear this broker, or is not heard: others may lead what it led")
 	err := n.dir.Err()
 	add("storage", err == nil, fmt.Sprint(err))
 	failed := n.broker.Failed()

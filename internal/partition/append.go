@@ -173,7 +173,7 @@ func (p *Partition) admitLocked(needISR bool) (AppendResult, bool) {
 	case err != nil:
 		// A partition in page-cache mode submits nothing and hears of no failure.
 		return AppendResult{Code: kafka.ErrKafkaStorageError, Message: err.Error()}, false
-	case p.mu.role != leads:
+	case p.mu.role != leads || p.mu.suspended:
 		return AppendResult{Code: kafka.ErrNotLeaderOrFollower}, false
 	case needISR && !p.mu.lead.CanAppend():
 		return AppendResult{Code: kafka.ErrNotEnoughReplicas, Message: "fewer in-sync replicas than min.insync.replicas"}, false
@@ -226,7 +226,7 @@ func (p *Partition) Outcome(r Receipt, wait Wait) kafka.ErrorCode {
 		return kafka.ErrNone
 	case p.mu.failed != nil:
 		return kafka.ErrKafkaStorageError
-	case p.mu.role != leads || p.mu.lead.Epoch() != r.Epoch:
+	case p.mu.role != leads || p.mu.suspended || p.mu.lead.Epoch() != r.Epoch:
 		return kafka.ErrNotLeaderOrFollower
 	case !p.mu.lead.CanAppend():
 		return kafka.ErrNotEnoughReplicasAfterAppend

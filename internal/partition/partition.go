@@ -86,6 +86,8 @@ type Partition struct {
 	mu struct {
 		sync.Mutex
 		role role
+		// suspended: it leads and takes no writes, see Suspend.
+		suspended bool
 		// epoch is the newest leader epoch that the metadata told of.
 		epoch kafka.LeaderEpoch
 		term  Leadership // of the leadership, as the metadata tells it

@@ -127,11 +127,18 @@ func (p *Partition) replicate(r Replicated, a *after) error {
 	err := p.takeOverLocked(r, a)
 	start := min(r.LogStart, p.highLocked())
 	p.mu.Unlock()
+	if cap(p.received) > receivedKeep {
+		p.received = nil
+	}
 	if err == nil && start > p.log.Start() {
 		err = p.log.SetStart(start)
 	}
 	return err
 }
+
+// receivedKeep is how many headers are kept room for between two answers: there may
+// be many partitions.
+const receivedKeep = 64
 
 // freshLocked reports whether the answer is to what this replica would ask now.
 // The caller has the turn, so that it stays so.

@@ -76,6 +76,8 @@ type gate struct {
 	*datadir.Dir
 	held  []submitted
 	early bool
+	full  bool
+	auto  bool // as in life: flush rounds begin by themselves
 }
 
 type submitted struct {
@@ -85,9 +87,15 @@ type submitted struct {
 }
 
 func (g *gate) Submit(target datadir.Flushable, l *log.Log, s log.Span, data []byte, high kafka.Offset) {
+	if g.auto {
+		g.Dir.Submit(target, l, s, data, high)
+		return
+	}
 	data = slices.Clone(data)
 	g.held = append(g.held, submitted{target, s.End, func() { g.Dir.Submit(target, l, s, data, high) }})
 }
+
+func (g *gate) Full() bool { return g.full || g.Dir.Full() }
 
 // flush lets everything that was submitted become durable.
 func (g *gate) flush() error {

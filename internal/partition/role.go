@@ -123,9 +123,13 @@ func (p *Partition) beginLocked(t Leadership, a *after) {
 }
 
 // assignLocked notes in the log that the epoch begins at its end (KIP-101), where
-// there are others that will ask. It is not made durable by itself: an epoch that
-// a crash forgets has no durable batch here, so that the next leadership would
-// begin at the same offset and drop it (decision 0006).
+// there are others that will ask. It waits for no disk: a fail-over of a thousand
+// partitions would wait a thousand times. The note is durable with the next
+// checkpoint, and before with the first batch of the epoch, which carries it. What a
+// crash can forget is an epoch that has no durable batch here. The next leadership
+// begins at the same offset then, and would drop the note (two epochs cannot begin at
+// one offset), so that it answers alike with and without it: the largest epoch below,
+// and where that ends.
 func (p *Partition) assignLocked(t Leadership) {
 	if len(t.Replicas) > 1 && p.log.LastEpoch() < t.Epoch {
 		p.log.AssignEpoch(t.Epoch)
@@ -168,7 +172,7 @@ func (p *Partition) endTermLocked(epoch kafka.LeaderEpoch, next role, a *after) 
 		invariant.Unreachable("%s-%d: leader epoch goes from %d back to %d", p.topic, p.id.Partition, p.mu.epoch, epoch)
 	}
 	p.mu.high = p.highLocked()
-	p.mu.role, p.mu.epoch = next, epoch
+	p.mu.role, p.mu.epoch, p.mu.suspended = next, epoch, false
 	a.wake = p.parkedLocked(a.wake)
 }
 

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"testing"
 
+	"holdfast/internal/config"
 	"holdfast/internal/kafka"
+	"holdfast/internal/log"
 	"holdfast/internal/partition"
 	"holdfast/internal/purgatory"
 	"holdfast/internal/record"
+	"holdfast/internal/vfs"
 )
 
 // T1 (KIP-101, loss). A follower that restarts before it has heard of the newest
@@ -136,6 +139,34 @@ func TestScenario_SameLeaderInALaterEpoch(t *testing.T) {
 	}
 	c.catchUp(b)
 	b.wantHolds("m1@1 other@2")
+	c.lostNothing()
+}
+
+// A leadership in which nothing becomes durable is forgotten in a power cut, and
+// leaves its records with a follower. The next one answers as if it knew of it.
+func TestScenario_EpochThatTheLeaderForgot(t *testing.T) {
+	c := newCluster(t, "AB", 1)
+	a, b := c.nodes[0], c.nodes[1]
+	c.elect(b, a, b)
+	b.produce("x")
+	c.catchUp(a)
+	c.elect(a)
+	a.produce("forgotten")
+	b.fetch()
+	b.flush() // the follower is faster than its leader
+	b.wantHolds("x@1 forgotten@2")
+	a.powerCut()
+	a.open()
+	if epoch := a.Log().LastEpoch(); epoch != 1 {
+		t.Errorf("A remembers epoch %d", epoch)
+	}
+	c.elect(a, a)
+	if f := b.ask(); f.answer.Diverging == nil || f.answer.Diverging.End != 1 {
+		t.Errorf("A answers %+v", f.answer)
+	}
+	a.produce("y")
+	c.catchUp(b)
+	b.wantHolds("x@1 y@3")
 	c.lostNothing()
 }
 
@@ -691,4 +722,109 @@ func TestLookUp_WhileTheHighWatermarkLags(t *testing.T) {
 		t.Error(err)
 	}
 	c.lostNothing()
+}
+
+// A follower in page-cache mode reports what it has, flushed or not, and says so at
+// once: no flush will tell.
+func TestScenario_PageCacheFollower(t *testing.T) {
+	c := newCluster(t, "AB", 2)
+	c.settings.Durability = config.DurabilityPageCache
+	a, b := c.nodes[0], c.nodes[1]
+	c.elect(a, a, b)
+	m1 := a.produce("m1")
+	m1.want(waits)
+	b.fetch()
+	if b.progress == 0 {
+		t.Error("nobody was told")
+	}
+	b.fetch()
+	b.report()
+	m1.want(kafka.ErrNone)
+	if o := b.Offsets(); o.Durable != 0 || len(b.gate.held) != 0 {
+		t.Errorf("%+v", o)
+	}
+}
+
+// Progress is told when there is more to report: at the first match of an epoch, also
+// of an idle partition, and after each flush.
+func TestProgressed(t *testing.T) {
+	c := newCluster(t, "AB", 1)
+	a, b := c.nodes[0], c.nodes[1]
+	told := func(want int, when string) {
+		t.Helper()
+		if b.progress != want {
+			t.Errorf("%s: told %d times, want %d", when, b.progress, want)
+		}
+	}
+	c.elect(a, a, b)
+	told(0, "unmatched")
+	b.fetch()
+	told(1, "the first match")
+	b.fetch()
+	told(1, "the next one")
+	a.produce("m1")
+	b.fetch()
+	told(1, "unflushed")
+	b.flush()
+	told(2, "flushed")
+	c.elect(a)
+	b.flush()
+	told(2, "the next epoch")
+	b.fetch()
+	told(3, "matched in it")
+}
+
+// A disk that fails, or is full, on a follower.
+func TestReplicate_Disk(t *testing.T) {
+	c := newCluster(t, "AB", 1)
+	a, b := c.nodes[0], c.nodes[1]
+	c.elect(a, a, b)
+	a.produce("m1")
+	b.gate.full = true
+	if err := b.ask().arrive(); !errors.Is(err, log.ErrNoSpace) || b.Log().End() != 0 || b.Err() != nil {
+		t.Errorf("below the reserve: %v, log end %d, %v", err, b.Log().End(), b.Err())
+	}
+	b.gate.full = false
+	b.fetch()
+	b.wantHolds("m1@1")
+	a.produce("m2")
+	heal := b.ground.Disk.Inject(vfs.Fault{Op: vfs.OpWrite, Path: "00000000000000000000.log"})
+	if err := b.ask().arrive(); err == nil || b.Err() == nil {
+		t.Errorf("a failed write: %v, %v", err, b.Err())
+	}
+	heal()
+	if _, ok := b.FetchPosition(); ok {
+		t.Error("it asks for more")
+	}
+	if _, ok := b.Progress(); ok {
+		t.Error("it reports")
+	}
+}
+
+// What a description says of a leader and of a follower.
+func TestDescribe(t *testing.T) {
+	c := newCluster(t, "AB", 2)
+	a, b := c.nodes[0], c.nodes[1]
+	c.elect(a, a, b)
+	a.produce("m1")
+	b.fetch()
+	d := a.Describe()
+	if d.Leader != 1 || d.MinISR != 2 || d.Waiting != 1 || len(d.Replicas) != 2 || d.Refused != kafka.ErrNone || d.PartitionEpoch != c.partitionEpoch {
+		t.Errorf("%+v", d)
+	}
+	c.setISR(a)
+	if d = a.Describe(); d.Refused != kafka.ErrNotEnoughReplicas {
+		t.Errorf("%+v", d)
+	}
+	if d = b.Describe(); d.Leader != 1 || !d.Following || d.Replicas != nil || d.LastCut != (partition.Cut{}) {
+		t.Errorf("%+v", d)
+	}
+	c.minISR = 1
+	c.elect(a, a)
+	a.produce("m2")
+	c.elect(b, b)
+	a.fetch()
+	if d = a.Describe(); d.LastCut != (partition.Cut{Epoch: c.epoch, To: 1, From: 2}) || a.Counts().OffsetsCut != 1 {
+		t.Errorf("%+v", d)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -52,12 +53,14 @@ type link struct {
 	queue   chan *exchange
 	started atomic.Bool
 	current atomic.Pointer[connection] // for Close
+	// heard, of capacity 1, ends a pause: the broker has connected to us.
+	heard chan struct{}
 
 	failures int // attempts in a row that failed
 }
 
 func newLink(p *Peers, k linkKey) *link {
-	return &link{p: p, key: k, queue: make(chan *exchange, queueMax)}
+	return &link{p: p, key: k, queue: make(chan *exchange, queueMax), heard: make(chan struct{}, 1)}
 }
 
 // run connects when there is something to send, and again after a loss.
@@ -79,7 +82,7 @@ func (l *link) run(ctx context.Context) {
 			if c, err = l.connect(); err != nil {
 				first.answer(nil, err)
 				l.failQueue(err)
-				l.pause(ctx)
+				l.pauseAfterFailure(ctx)
 				continue
 			}
 		}
@@ -104,16 +107,22 @@ func (l *link) failQueue(err error) {
 	}
 }
 
-// pause waits before the next attempt, longer after each that failed.
-func (l *link) pause(ctx context.Context) {
+// pauseAfterFailure waits before the next attempt, longer after each that failed,
+// and no longer once the broker is heard of.
+func (l *link) pauseAfterFailure(ctx context.Context) {
 	d := min(backoffMax, backoffMin<<min(l.failures, 10))
 	l.failures++
 	// Half of it by chance: brokers that lost the same one do not come back together.
-	d = d/2 + time.Duration(l.p.o.Env.Rand.Uint64()%uint64(d/2))
+	l.pause(ctx, d/2+time.Duration(l.p.o.Env.Rand.Uint64()%uint64(d/2)))
+}
+
+func (l *link) pause(ctx context.Context, d time.Duration) {
 	t := l.p.o.Env.Clock.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C():
+	case <-l.heard:
+		l.failures = 0
 	case <-ctx.Done():
 	}
 }
@@ -129,7 +138,6 @@ func (l *link) connect() (*connection, error) {
 	for _, address := range at {
 		c, err := l.open(address)
 		if err == nil {
-			l.current.Store(c)
 			l.p.read(c)
 			return c, nil
 		}
@@ -157,14 +165,22 @@ func (l *link) open(address string) (*connection, error) {
 		_ = tcp.SetNoDelay(true)
 	}
 	c := newConnection(l, nc)
-	if err := c.prove(l.key.broker); err != nil {
+	l.current.Store(c)
+	err = p.ctx.Err()
+	if err == nil {
+		err = c.prove(l.key.broker)
+	}
+	if err != nil {
+		l.current.Store(nil)
 		_ = nc.Close()
 		if l.key.broker != kafka.NoBroker {
 			p.unlearn(l.key.broker)
 		}
 		return nil, fmt.Errorf("prove who is who: %w", err)
 	}
-	p.learn(c.other.Broker, address)
+	if p.learn(c.other.Broker, address) {
+		p.o.Log.Info("connected to a broker", "broker", c.other.Broker, "address", address)
+	}
 	return c, nil
 }
 
@@ -219,9 +235,12 @@ func (l *link) requeue(list []*exchange) {
 	}
 }
 
-// looks is how often a lost broker is looked for at once: a process that dies may
-// close its connections a moment before its listener.
-const looks = 3
+// A lost broker is looked for a few times at once: a process that dies may close
+// its connections a moment before its listener.
+const (
+	looks     = 4
+	lookPause = 2 * time.Millisecond
+)
 
 // afterLoss looks whether the broker can be reached again, reports what it saw and
 // returns the new connection, nil when there is none.
@@ -244,9 +263,13 @@ func (l *link) afterLoss(ctx context.Context, old *connection) (next *connection
 		if n == looks-1 || !isEnd(err) {
 			break
 		}
-		l.pause(ctx)
+		l.pause(ctx, lookPause)
 	}
-	l.p.o.Log.Info("connection to a broker ended", "broker", old.other.Broker, "purpose", l.key.purpose.String(), "error", err,
+	level := slog.LevelDebug
+	if next == nil && l.p.noteGone(old.other.Broker) {
+		level = slog.LevelInfo // the first of its links says it
+	}
+	l.p.o.Log.Log(ctx, level, "connection to a broker ended", "broker", old.other.Broker, "purpose", l.key.purpose.String(), "error", err,
 		"reconnected", next != nil, "refused", refused)
 	if l.p.o.Lost != nil {
 		l.p.o.Lost(Loss{Broker: old.other.Broker, Epoch: kafka.BrokerEpoch(old.epoch.Load()), Refused: refused, Err: err})

@@ -79,6 +79,7 @@ type Peers struct {
 		// is what the operator wrote, in order.
 		addresses, learned map[kafka.BrokerID]string
 		named              []string
+		met                map[kafka.BrokerID]bool // that there is a connection, as told to the log
 	}
 }
 
@@ -182,12 +183,41 @@ func (p *Peers) candidates(k linkKey) []string {
 	return slices.DeleteFunc(slices.Clone(p.mu.named), func(a string) bool { return slices.Contains(taken, a) })
 }
 
-// learn notes at which address a broker has proved itself.
-func (p *Peers) learn(broker kafka.BrokerID, address string) {
+// learn notes at which address a broker has proved itself. It reports whether that
+// is news worth a line.
+func (p *Peers) learn(broker kafka.BrokerID, address string) (news bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	maps.DeleteFunc(p.mu.learned, func(b kafka.BrokerID, a string) bool { return a == address && b != broker })
 	p.mu.learned[broker] = address
+	news = !p.mu.met[broker]
+	p.mu.met[broker] = true
+	return news
+}
+
+// noteGone notes that a connection was lost and could not be made again, and
+// reports whether that is news worth a line.
+func (p *Peers) noteGone(broker kafka.BrokerID) (news bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	news = p.mu.met[broker]
+	delete(p.mu.met, broker)
+	return news
+}
+
+// Heard tells that the broker has connected to this one: whoever waits before
+// connecting to it again need not. It never waits.
+func (p *Peers) Heard(broker kafka.BrokerID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, l := range p.mu.links {
+		if k.broker == broker {
+			select {
+			case l.heard <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // unlearn forgets a broker's address: somebody else was there.

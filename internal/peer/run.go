@@ -15,6 +15,7 @@ func New(o Options) *Peers {
 	p.mu.links = make(map[linkKey]*link)
 	p.mu.addresses = make(map[kafka.BrokerID]string)
 	p.mu.learned = make(map[kafka.BrokerID]string)
+	p.mu.met = make(map[kafka.BrokerID]bool)
 	return p
 }
 

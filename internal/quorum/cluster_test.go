@@ -32,6 +32,10 @@ type cluster struct {
 	members []*seat
 	// flock: the members change, see flock_test.go. giveUp ends waiting for changes.
 	flock  bool
+	mutant string
+	quiet  bool  // no crashes
+	cut    *seat // nothing arrives there
+	dead   *seat // found to be older than it was; it stays down
 	giveUp []func()
 	wire   []Message
 	// images holds the picture of each offset that anybody applied.
@@ -114,6 +118,9 @@ func (c *cluster) start(s *seat) error {
 	}
 	core.publish = func(i *meta.Image) { c.noteImage(i) }
 	s.core = core
+	if err := core.campaign(); err != nil {
+		return err
+	}
 	return core.drain()
 }
 
@@ -130,6 +137,12 @@ func (c *cluster) noteImage(i *meta.Image) {
 func (c *cluster) crash(s *seat) {
 	kind := vfs.CrashKind(c.rng.IntN(3))
 	disk := s.g.Disk.CrashWith(vfs.CrashOptions{Kind: kind, Seed: c.rng.Uint64()})
+	if c.mutant == mutantWiped && c.rng.IntN(4) == 0 {
+		disk = vfs.NewMem(c.rng.Uint64())
+		if err := errors.Join(disk.MkdirAll("data"), disk.SyncDir(".")); err != nil {
+			panic(err)
+		}
+	}
 	c.ground(s, disk, c.rng.Uint64())
 	s.down = 1 + c.rng.IntN(60)
 	s.core.failWaiting(ErrClosed)
@@ -143,6 +156,11 @@ func (c *cluster) act(s *seat, do func() error) error {
 	err := do()
 	if err == nil {
 		err = s.core.settle()
+	}
+	if errors.Is(err, errRolledBack) && c.dead == s {
+		s.core = nil
+		c.faults["older copy found"]++
+		return nil
 	}
 	if errors.Is(err, vfs.ErrCrashed) || s.g.Disk.Crashed() {
 		c.crash(s)
@@ -164,7 +182,7 @@ func (c *cluster) act(s *seat, do func() error) error {
 // step does one thing of those that can happen.
 func (c *cluster) step(calm bool) error {
 	for _, s := range c.members {
-		if s.core != nil {
+		if s.core != nil || s == c.dead {
 			continue
 		}
 		if s.down--; s.down <= 0 || calm {
@@ -195,6 +213,7 @@ func (c *cluster) step(calm bool) error {
 		})
 	case c.flock && what < 97:
 		return c.regroup(s, calm)
+	case c.quiet:
 	case what < 98 && !calm:
 		s.g.Disk.CrashAfter(c.rng.IntN(30))
 	case what < 99 && !calm:
@@ -217,12 +236,12 @@ func (c *cluster) deliver(calm bool) error {
 		c.faults["repeated"]++
 	}
 	to := c.members[m.To-1]
-	if to.core == nil || !calm && fate > 90 {
+	if to.core == nil || to == c.cut || !calm && fate > 90 {
 		c.faults["lost"]++
 		c.report(m, false)
 		return nil
 	}
-	decoded, err := decodeMessage(m.Bytes)
+	decoded, err := decodeMail(m.Bytes)
 	if err != nil {
 		return err
 	}
@@ -230,7 +249,10 @@ func (c *cluster) deliver(calm bool) error {
 		c.faults["snapshot sent"]++
 	}
 	err = c.act(to, func() error {
-		to.core.step(decoded)
+		if m := decoded.raft; c.mutant == mutantForgetful && to == c.dead && m != nil && m.GetCommit() > to.core.store.last() {
+			return nil
+		}
+		to.core.take(decoded)
 		return nil
 	})
 	c.report(m, to.core != nil)
@@ -319,8 +341,15 @@ func (c *cluster) agree() error {
 			return err
 		}
 	}
-	first := c.members[0].core.image
+	reference := c.members[0]
+	if reference == c.dead {
+		reference = c.members[1]
+	}
+	first := reference.core.image
 	for _, s := range c.members {
+		if s == c.dead {
+			continue
+		}
 		if s.core.image.Offset() != first.Offset() || s.core.image.String() != first.String() {
 			return fmt.Errorf("member %d is at %d, member 0 at %d", s.id, s.core.image.Offset(), first.Offset())
 		}

@@ -3,7 +3,6 @@ package quorum
 import (
 	"errors"
 	"fmt"
-	"path"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -32,6 +31,7 @@ type core struct {
 	leader  uint64         // raft.None: not known
 	hint    kafka.BrokerID // who leads by the word of another node, where leader is not known
 	pace    pace
+	memory  memory
 	// announced: Options.Led has heard that this member decides.
 	announced kafka.LeaderEpoch
 	// proposed holds what this leader has worked out already: the images of the
@@ -71,7 +71,7 @@ func openCore(o *Options) (*core, error) {
 		o.Log.Warn("no disk space is set aside for metadata", "error", err)
 	}
 	c := &core{o: o, id: RaftID(o.DirectoryID), store: store, image: snap.image, hint: kafka.NoBroker, announced: kafka.NoLeaderEpoch,
-		waiting: map[uint64][]*submission{}, publish: func(*meta.Image) {}}
+		waiting: map[uint64][]*submission{}, publish: func(*meta.Image) {}, memory: memory{life: o.Env.Rand.Uint64(), of: map[uint64]recollection{}, vouched: map[uint64]bool{}}}
 	c.node, err = raft.NewRawNode(raftConfig(c.id, store, logger{o.Log}))
 	if err != nil {
 		_ = store.close(true)
@@ -84,9 +84,10 @@ func openCore(o *Options) (*core, error) {
 // Of several, the first asks for votes at once.
 func (c *core) campaign() error {
 	if !c.store.membership.isAlone(c.id) {
-		c.begin()
+		c.ask()
 		return nil
 	}
+	c.memory.proven = true
 	if err := c.node.Campaign(); err != nil {
 		return fmt.Errorf("campaign: %w", err)
 	}
@@ -101,8 +102,11 @@ const (
 
 // tick lets a tick of time pass.
 func (c *core) tick() error {
-	c.node.Tick()
 	c.ticks++
+	if c.memory.proven { // the library would campaign
+		c.node.Tick()
+	}
+	c.ask()
 	c.elect()
 	if c.ticks%reserveTicks == 0 {
 		// Tried again until there is space. Whoever cannot say so yet is told by
@@ -122,6 +126,7 @@ func (c *core) step(m *pb.Message) {
 	if m.GetType() != pb.MsgSnapStatus {
 		if m.GetTo() == c.id && c.heard(m) && c.believes(m) {
 			_ = c.node.Step(m)
+			c.memory.note(m, c.node.BasicStatus())
 		}
 		return
 	}
@@ -130,18 +135,6 @@ func (c *core) step(m *pb.Message) {
 		status = raft.SnapshotFailure
 	}
 	c.node.ReportSnapshot(m.GetFrom(), status)
-}
-
-// believes reports whether this member can follow m. A leader that counts entries
-// as stored here which are not here means that this directory is older than it was:
-// the member stops, since its vote and its log are worth nothing any more.
-func (c *core) believes(m *pb.Message) bool {
-	if m.GetType() != pb.MsgHeartbeat || m.GetCommit() <= c.store.last() || c.stalled != nil || m.GetTerm() < c.store.hard.term {
-		return true
-	}
-	c.failed = &CorruptionError{File: path.Join(c.o.Dir, LogDirectory),
-		Cause: fmt.Errorf("the leader knows entry %d to be stored here, and entries end at %d: %w", m.GetCommit(), c.store.last()+1, errRolledBack)}
-	return false
 }
 
 // snapshotStatus is the note of how a snapshot to a node went.

@@ -67,7 +67,7 @@ func (c *core) rank() (n uint64) {
 func (c *core) elect() {
 	p := &c.pace
 	p.unheard++
-	if c.leading || !c.votes() {
+	if c.leading || !c.votes() || !c.memory.proven {
 		return
 	}
 	if c.leader != raft.None {
@@ -94,7 +94,7 @@ func (c *core) try() {
 // begin campaigns at once where this member is the first in rank, and soon where it
 // is not.
 func (c *core) begin() {
-	if !c.votes() || c.leading || c.leader != raft.None {
+	if !c.votes() || !c.memory.proven || c.leading || c.leader != raft.None {
 		return
 	}
 	if c.rank() == 0 {

@@ -57,14 +57,14 @@ func TestElection_SilentLeaderIsReplaced(t *testing.T) {
 			for id := range w.seats {
 				if id != l.id {
 					others = append(others, id)
-					w.deaf[[2]kafka.BrokerID{l.id, id}], w.deaf[[2]kafka.BrokerID{id, l.id}] = true, true
 				}
 			}
+			w.isolate(l.id)
 			began := time.Now()
 			w.seats[others[0]].must(create("after", 1))
 			gaps = append(gaps, time.Since(began))
 			w.until(5*time.Second, "the old leader leads alone", func(m *mate) bool { return !m.role.Load().leading }, l.id)
-			clear(w.deaf)
+			w.heal()
 			w.agree(1, 2, 3)
 			w.close()
 		})
@@ -96,7 +96,7 @@ func TestElection_StarvedNodeCausesNone(t *testing.T) {
 				w.mu.Unlock()
 				l.ground.Clock.Sleep(500 * time.Millisecond)
 			}
-			clear(w.late)
+			w.heal()
 			w.agree(1, 2, 3)
 			if now := w.leader(time.Second); now != l || l.Describe().Term != term {
 				t.Errorf("starved %d: node %d leads in term %d, before %d in %d", slow, now.id, now.Describe().Term, l.id, term)

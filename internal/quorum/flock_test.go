@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/cryptotest"
 
+	"go.etcd.io/raft/v3"
+
 	"holdfast/internal/kafka"
 	"holdfast/internal/vfs"
 )
@@ -20,6 +22,13 @@ import (
 // pulls from anybody who is up.
 
 const flockSize = 5
+
+// The flock's mutants. Each is a rule of this package left out.
+const (
+	mutantUncommitted = "what is pulled need not be committed"
+	mutantWiped       = "a wiped directory comes back as the member that it was"
+	mutantReplaced    = "a pulled snapshot replaces entries that a leader has counted"
+)
 
 func newFlock(t *testing.T, seed uint64) *cluster {
 	c := &cluster{flock: true, rng: rand.New(rand.NewPCG(seed, 7)), images: map[kafka.Offset]string{}, leaders: map[uint64]int{}, topics: map[string]string{}, faults: map[string]int{}}
@@ -46,18 +55,46 @@ func (c *cluster) pull(s *seat) error {
 	if err != nil {
 		return err
 	}
+	if store := from.core.store; c.mutant == mutantUncommitted && len(answer.Entries) == pulledHead && uint64(p.from) <= store.last() {
+		entries, err := store.Entries(uint64(p.from), store.last()+1, 1<<20)
+		if err != nil {
+			return err
+		}
+		for _, x := range entries {
+			if answer.Entries, _, err = appendBatch(answer.Entries, nil, x, 0); err != nil {
+				return err
+			}
+		}
+	}
 	kind := "pulled entries"
 	if answer.Snapshot != nil {
 		kind = "pulled snapshot"
 	}
 	c.faults[kind]++
 	return c.act(s, func() error {
+		if c.mutant == mutantReplaced && answer.Snapshot != nil {
+			return c.replace(s.core, answer.Snapshot)
+		}
 		err := s.core.takePulled(p.from, answer)
 		if errors.Is(err, errPulled) && len(answer.Entries) == 0 {
 			return nil // who joins itself was asked
 		}
 		return err
 	})
+}
+
+// replace is the mutant's way to take a snapshot.
+func (c *cluster) replace(x *core, b []byte) error {
+	snap, err := decodeSnapshot(b)
+	if err != nil || snap.index <= max(x.store.hard.commit, uint64(x.image.Offset())) {
+		return err
+	}
+	if err := errors.Join(x.store.raiseTerm(snap.term), x.adopt(snap, b)); err != nil {
+		return err
+	}
+	x.node, err = raft.NewRawNode(raftConfig(x.id, x.store, logger{x.o.Log}))
+	x.noteRole(&raft.SoftState{RaftState: raft.StateFollower})
+	return err
 }
 
 // regroup asks for other voters, sometimes for those that are there.
@@ -94,7 +131,7 @@ func (c *cluster) regroup(s *seat, calm bool) error {
 	})
 }
 
-func runFlock(t *testing.T, seed uint64) (c *cluster, err error) {
+func runFlock(t *testing.T, seed uint64, mutant string) (c *cluster, err error) {
 	cryptotest.SetGlobalRandom(t, seed)
 	defer func() {
 		if p := recover(); p != nil {
@@ -102,7 +139,32 @@ func runFlock(t *testing.T, seed uint64) (c *cluster, err error) {
 		}
 	}()
 	c = newFlock(t, seed)
-	return c, c.live(6000)
+	c.mutant = mutant
+	if err := c.live(6000); err != nil {
+		return c, err
+	}
+	for _, s := range c.members {
+		if n := len(s.core.store.membership.members); n != clusterSize {
+			return c, fmt.Errorf("member %d knows %d members", s.id, n)
+		}
+	}
+	return c, nil
+}
+
+func TestFlock_MutantsAreCaught(t *testing.T) {
+	const seeds = 60
+	for _, mutant := range []string{mutantUncommitted, mutantWiped, mutantReplaced} {
+		var err error
+		seed := 0
+		for ; seed < seeds && err == nil; seed++ {
+			_, err = runFlock(t, uint64(seed), mutant)
+		}
+		if err == nil {
+			t.Errorf("mutant %q survived %d seeds", mutant, seeds)
+			continue
+		}
+		t.Logf("mutant %q, seed %d: %.200v", mutant, seed-1, err)
+	}
 }
 
 func TestFlock_AgreesWhileMembersComeAndGo(t *testing.T) {
@@ -112,7 +174,7 @@ func TestFlock_AgreesWhileMembersComeAndGo(t *testing.T) {
 	}
 	faults, answered := map[string]int{}, 0
 	for seed := range seeds {
-		c, err := runFlock(t, uint64(seed))
+		c, err := runFlock(t, uint64(seed), "")
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 			continue
@@ -120,11 +182,6 @@ func TestFlock_AgreesWhileMembersComeAndGo(t *testing.T) {
 		answered += len(c.topics)
 		for k, v := range c.faults {
 			faults[k] += v
-		}
-		for _, s := range c.members {
-			if n := len(s.core.store.membership.members); n != clusterSize {
-				t.Errorf("seed %d: member %d knows %d members", seed, s.id, n)
-			}
 		}
 	}
 	t.Logf("%d seeds, %d topics answered, %v", seeds, answered, faults)

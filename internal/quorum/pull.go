@@ -165,6 +165,11 @@ func (c *core) takePulledEntries(entries []*pb.Entry, term uint64) error {
 	if last.GetTerm() > term || entries[0].GetTerm() < prevTerm {
 		return fmt.Errorf("entry %d of term %d in term %d: %w", last.GetIndex(), last.GetTerm(), term, errPulled)
 	}
+	return c.stepPulled(prev, prevTerm, term, entries)
+}
+
+// stepPulled gives the library entries that follow prev, all of them committed.
+func (c *core) stepPulled(prev, prevTerm, term uint64, entries []*pb.Entry) error {
 	var sender uint64
 	for _, x := range c.store.membership.members {
 		if x.roles&(roleVoter|roleOutgoing) != 0 && x.raftID != c.id && (sender == raft.None || x.node == c.hint) {
@@ -177,7 +182,7 @@ func (c *core) takePulledEntries(entries []*pb.Entry, term uint64) error {
 	// What is committed is committed in every later term as well.
 	term = max(term, c.node.BasicStatus().GetTerm())
 	_ = c.node.Step(&pb.Message{Type: pb.MsgApp.Enum(), From: proto.Uint64(sender), To: proto.Uint64(c.id), Term: proto.Uint64(term),
-		Index: proto.Uint64(prev), LogTerm: proto.Uint64(prevTerm), Entries: entries, Commit: proto.Uint64(last.GetIndex())})
+		Index: proto.Uint64(prev), LogTerm: proto.Uint64(prevTerm), Entries: entries, Commit: proto.Uint64(prev + uint64(len(entries)))})
 	return nil
 }
 
@@ -193,6 +198,11 @@ func (c *core) takePulledSnapshot(b []byte) error {
 	}
 	if snap.index <= max(c.store.hard.commit, uint64(c.image.Offset())) {
 		return nil
+	}
+	if term, err := c.store.Term(snap.index); err == nil && term == snap.term {
+		// The entries up to the snapshot are here and only not known to be committed.
+		// Those behind it must stay: a leader may have counted them.
+		return c.stepPulled(snap.index, snap.term, snap.term, nil)
 	}
 	if err := c.store.raiseTerm(snap.term); err != nil {
 		return err

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-
 	"holdfast/internal/config"
 	"holdfast/internal/env"
 	"holdfast/internal/invariant"
@@ -42,6 +40,9 @@ type Options struct {
 	// Join makes an empty directory wait for a cluster that exists: nothing is
 	// founded, committed metadata is pulled. A directory that is founded ignores it.
 	Join bool
+	// Starts counts the starts of the directory, this one included; it was made
+	// durable before. Zero: it is not compared with what others know of it.
+	Starts uint64
 	// Sources are nodes to pull from before the metadata names the voters.
 	Sources []kafka.BrokerID
 
@@ -74,7 +75,7 @@ type Quorum struct {
 	view  atomic.Pointer[Description]
 
 	submits  chan *submission
-	messages chan *pb.Message
+	messages chan mail
 	calls    chan func(*core)
 	stop     chan struct{} // closed: the loop ends
 	stopped  chan struct{} // closed: it has ended
@@ -103,7 +104,7 @@ func Open(o Options) (*Quorum, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open metadata quorum: %w", err)
 	}
-	q := &Quorum{o: &o, core: c, submits: make(chan *submission, submissionsMax), messages: make(chan *pb.Message, messagesMax),
+	q := &Quorum{o: &o, core: c, submits: make(chan *submission, submissionsMax), messages: make(chan mail, messagesMax),
 		calls: make(chan func(*core), callsMax), stop: make(chan struct{}), stopped: make(chan struct{}), observed: make(chan struct{})}
 	q.image.Store(c.image)
 	q.role.Store(&role{leader: kafka.NoBroker, over: make(chan struct{})})
@@ -188,7 +189,7 @@ func (q *Quorum) LeaderDead(ctx context.Context, node kafka.BrokerID) error {
 // is heard by a majority.
 func (q *Quorum) Campaign(ctx context.Context) error {
 	return q.call(ctx, func(c *core) {
-		if !c.leading && c.votes() {
+		if !c.leading && c.votes() && c.memory.proven {
 			_ = c.node.Campaign()
 		}
 	})
@@ -226,7 +227,7 @@ func (q *Quorum) Heard(node kafka.BrokerID) time.Time {
 // Receive takes an encoded message of another member. It never waits: what does
 // not fit is dropped. The error is for bytes that are no message.
 func (q *Quorum) Receive(b []byte) error {
-	m, err := decodeMessage(b)
+	m, err := decodeMail(b)
 	if err != nil {
 		return err
 	}
@@ -241,7 +242,7 @@ func (q *Quorum) Receive(b []byte) error {
 // the loop to take the note.
 func (q *Quorum) ReportSnapshot(m Message, arrived bool) {
 	select {
-	case q.messages <- snapshotStatus(m.raftID, arrived):
+	case q.messages <- mail{raft: snapshotStatus(m.raftID, arrived)}:
 	case <-q.stopped:
 	}
 }

@@ -163,13 +163,13 @@ func (q *Quorum) readAll() {
 	}
 }
 
-func (q *Quorum) read(m *pb.Message) {
-	if m.GetType() != pb.MsgSnapStatus {
-		if x, ok := q.core.store.membership.find(m.GetFrom()); ok {
+func (q *Quorum) read(m mail) {
+	if m.raft != nil && m.raft.GetType() != pb.MsgSnapStatus {
+		if x, ok := q.core.store.membership.find(m.raft.GetFrom()); ok {
 			q.heard.Store(x.node, q.o.Env.Clock.Now())
 		}
 	}
-	q.core.step(m)
+	q.core.take(m)
 }
 
 // batch takes what waits beside the first submission: one sync serves them all.

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/controller"
 	"holdfast/internal/env"
@@ -34,8 +36,9 @@ type mate struct {
 	id     kafka.BrokerID
 	dir    kafka.DirectoryID
 	ground *env.Test
+	clock  clock.Clock
 	led    []string
-	alive  bool
+	alive  atomic.Bool
 	mail   chan func()
 	gone   chan struct{}
 	posted chan struct{}
@@ -61,7 +64,8 @@ func (w *team) voters(ids ...kafka.BrokerID) (list []Voter) {
 // open starts a node on its disk, which is empty the first time.
 func (w *team) open(id kafka.BrokerID, change func(*Options)) *mate {
 	w.t.Helper()
-	m := &mate{team: w, id: id, dir: w.directory(id), alive: true, mail: make(chan func(), 4096), gone: make(chan struct{}), posted: make(chan struct{})}
+	m := &mate{team: w, id: id, dir: w.directory(id), mail: make(chan func(), 4096), gone: make(chan struct{}), posted: make(chan struct{})}
+	m.alive.Store(true)
 	w.seed++
 	if old := w.seats[id]; old != nil {
 		m.ground, m.dir = old.ground, old.dir
@@ -69,6 +73,7 @@ func (w *team) open(id kafka.BrokerID, change func(*Options)) *mate {
 		m.ground = env.NewTest(w.seed)
 		must(w.t, m.ground.FS.MkdirAll("data"), m.ground.FS.SyncDir("."))
 	}
+	m.clock = m.ground.Clock
 	o := Options{Env: m.ground.Env, Dir: "data", Self: id, ClusterID: testCluster, DirectoryID: m.dir, Config: config.Default(),
 		Transport: m, Forward: m, Puller: m, Log: slog.New(slog.DiscardHandler)}
 	o.Led = func(leading bool, term kafka.LeaderEpoch) { m.led = append(m.led, fmt.Sprint(leading, term)) }
@@ -123,10 +128,26 @@ func (w *team) reach(from, to kafka.BrokerID) *mate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m := w.seats[to]
-	if m == nil || !m.alive || w.deaf[[2]kafka.BrokerID{from, to}] || !w.seats[from].alive {
+	if m == nil || !m.alive.Load() || w.deaf[[2]kafka.BrokerID{from, to}] || !w.seats[from].alive.Load() {
 		return nil
 	}
 	return m
+}
+
+// isolate cuts a node off from the others, in both directions.
+func (w *team) isolate(id kafka.BrokerID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for other := range w.seats {
+		w.deaf[[2]kafka.BrokerID{id, other}], w.deaf[[2]kafka.BrokerID{other, id}] = true, true
+	}
+}
+
+func (w *team) heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.deaf)
+	clear(w.late)
 }
 
 func (w *team) delay(from, to kafka.BrokerID) time.Duration {
@@ -149,13 +170,13 @@ func (m *mate) Send(messages []Message) {
 }
 
 func (m *mate) carry(x Message) {
-	m.ground.Clock.Sleep(20 * time.Microsecond)
+	m.clock.Sleep(20 * time.Microsecond)
 	to := m.team.reach(m.id, x.To)
 	arrived := to != nil
 	if arrived {
 		wait := m.team.delay(m.id, x.To)
-		m.ground.Clock.AfterFunc(wait, func() {
-			if to.alive {
+		m.clock.AfterFunc(wait, func() {
+			if to.alive.Load() {
 				if err := to.Receive(x.Bytes); err != nil {
 					m.team.t.Error(err)
 				}
@@ -169,13 +190,13 @@ func (m *mate) carry(x Message) {
 
 // Submit implements Forwarder; it hides the Submit of the quorum, which ask calls.
 func (m *mate) Submit(ctx context.Context, leader kafka.BrokerID, command []byte) ([]byte, error) {
-	m.ground.Clock.Sleep(m.team.delay(m.id, leader))
+	m.clock.Sleep(m.team.delay(m.id, leader))
 	to := m.team.reach(m.id, leader)
 	if to == nil {
 		return nil, fmt.Errorf("node %d: %w", leader, ErrNotSent)
 	}
 	b, err := to.SubmitEncoded(ctx, command)
-	m.ground.Clock.Sleep(m.team.delay(m.id, leader))
+	m.clock.Sleep(m.team.delay(m.id, leader))
 	if m.team.reach(leader, m.id) == nil {
 		return nil, fmt.Errorf("node %d: connection lost", leader)
 	}
@@ -184,7 +205,7 @@ func (m *mate) Submit(ctx context.Context, leader kafka.BrokerID, command []byte
 
 // Pull implements Puller.
 func (m *mate) Pull(ctx context.Context, node kafka.BrokerID, from kafka.Offset) (Pulled, error) {
-	m.ground.Clock.Sleep(m.team.delay(m.id, node))
+	m.clock.Sleep(m.team.delay(m.id, node))
 	to := m.team.reach(m.id, node)
 	if to == nil {
 		return Pulled{}, ErrNotSent
@@ -218,14 +239,14 @@ func (m *mate) must(c controller.Command) controller.Reply {
 func (w *team) kill(id kafka.BrokerID) {
 	w.mu.Lock()
 	m := w.seats[id]
-	m.alive = false
+	m.alive.Store(false)
 	w.mu.Unlock()
 	m.ground = m.ground.Kill(w.seed)
 	m.retire()
 	_ = m.Close()
 	if w.proofs {
 		for other, x := range w.seats {
-			if other != id && x.alive {
+			if other != id && x.alive.Load() {
 				_ = x.LeaderDead(w.t.Context(), id)
 			}
 		}
@@ -237,15 +258,15 @@ func (w *team) stop(id kafka.BrokerID) {
 	m := w.seats[id]
 	must(w.t, m.Resign(w.t.Context()), m.Close())
 	w.mu.Lock()
-	m.alive = false
+	m.alive.Store(false)
 	w.mu.Unlock()
 	m.retire()
 }
 
 func (w *team) close() {
 	for _, m := range w.seats {
-		if m.alive {
-			m.alive = false
+		if m.alive.Load() {
+			m.alive.Store(false)
 			if err := m.Close(); err != nil {
 				w.t.Error(err)
 			}
@@ -261,7 +282,7 @@ func (w *team) until(limit time.Duration, what string, ok func(m *mate) bool, id
 	for {
 		left := 0
 		for _, id := range ids {
-			if m := w.seats[id]; m.alive && !ok(m) {
+			if m := w.seats[id]; m.alive.Load() && !ok(m) {
 				left++
 			}
 		}
@@ -270,7 +291,7 @@ func (w *team) until(limit time.Duration, what string, ok func(m *mate) bool, id
 		}
 		if time.Since(began) > limit {
 			for _, m := range w.seats {
-				w.t.Logf("node %d, alive %v: %+v, image %d, err %v", m.id, m.alive, m.Describe(), m.Image().Offset(), m.Err())
+				w.t.Logf("node %d, alive %v: %+v, image %d, err %v", m.id, m.alive.Load(), m.Describe(), m.Image().Offset(), m.Err())
 			}
 			w.t.Fatalf("after %v: %s", limit, what)
 		}
@@ -280,7 +301,7 @@ func (w *team) until(limit time.Duration, what string, ok func(m *mate) bool, id
 
 func clockOf(w *team) interface{ Sleep(time.Duration) } {
 	for _, m := range w.seats {
-		return m.ground.Clock
+		return m.clock
 	}
 	panic("empty")
 }
@@ -291,7 +312,7 @@ func (w *team) leader(limit time.Duration) *mate {
 	var found *mate
 	w.until(limit, "nobody leads", func(*mate) bool {
 		for _, m := range w.seats {
-			if m.alive && m.role.Load().leading {
+			if m.alive.Load() && m.role.Load().leading {
 				found = m
 				return true
 			}
@@ -303,7 +324,7 @@ func (w *team) leader(limit time.Duration) *mate {
 
 func (w *team) living() (ids []kafka.BrokerID) {
 	for id, m := range w.seats {
-		if m.alive {
+		if m.alive.Load() {
 			ids = append(ids, id)
 		}
 	}

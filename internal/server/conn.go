@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/api"
 	"holdfast/internal/kafka"
+	"holdfast/internal/wire"
 )
 
 // conn is one client connection.
@@ -19,6 +20,9 @@ type conn struct {
 	nc  net.Conn
 	ip  string
 	api api.Conn
+	// reserved: there are as many connections as clients may have. This one has to
+	// prove that it is a broker's.
+	reserved bool
 
 	// The reader's own: bytes [start, end) of buf are read and not used yet.
 	buf        [smallFrame]byte
@@ -88,6 +92,12 @@ func (c *conn) serve() {
 			c.explain(err)
 			return
 		}
+		if c.reserved && !c.isBroker() && !isHandshake(&f) {
+			c.s.stats.Refused.Add(1)
+			c.s.o.Log.Warn("connection refused", "client", c.api.Client, "reason", "max.connections or max.connections.per.ip is reached, and it is not another broker's")
+			c.release(&f)
+			return
+		}
 		now := c.s.o.Clock.Now()
 		c.frameSince.Store(0)
 		c.lastFrame.Store(now.UnixNano())
@@ -151,6 +161,12 @@ func (c *conn) hold(f *frame) (held int64, from pool) {
 		return 0, from // stopping
 	}
 	return held, from
+}
+
+// isHandshake reports whether a frame is part of a broker's proof.
+func isHandshake(f *frame) bool {
+	key := kafka.APIKey(binary.BigEndian.Uint16(f.bytes))
+	return key == wire.KeyBrokerHello || key == wire.KeyBrokerProof
 }
 
 func (c *conn) isBroker() bool {
@@ -364,7 +380,7 @@ func (c *conn) expire(now int64) {
 	l := c.s.o.Limits
 	over := func(since int64, limit time.Duration) bool { return since != 0 && now-since > int64(limit) }
 	switch {
-	case c.requests.Load() == 0 && over(c.acceptedAt, l.FirstRequest):
+	case (c.requests.Load() == 0 || c.reserved && !c.isBroker()) && over(c.acceptedAt, l.FirstRequest):
 		c.s.stats.ClosedSlow.Add(1)
 		c.s.o.Log.Info("closing connection: no request yet", "client", c.api.Client, "after", l.FirstRequest)
 	case over(c.frameSince.Load(), l.Frame):

@@ -27,10 +27,11 @@ type Handler interface {
 	Limits(c *api.Conn, key kafka.APIKey) (frameMax, decodeFactor int)
 }
 
-// Limits bound what strangers can cost. All are positive.
+// Limits bound what strangers can cost. All but BrokerReserve are positive.
 type Limits struct {
 	Connections      int           // open at once, all listeners
 	ConnectionsPerIP int           // open at once from one address
+	BrokerReserve    int           // more, of each, for connections that prove to be other brokers'; 0: none
 	Parked           int           // requests of one connection without a reply yet
 	FrameBytes       int           // the largest frame of any API
 	ClientMemory     int64         // bytes of client frames and their decoding, all connections
@@ -40,6 +41,10 @@ type Limits struct {
 	Idle             time.Duration // without any frame
 	Write            time.Duration // a reply that makes no progress
 }
+
+// BrokerReserve is a BrokerReserve for a broker among others: each of them makes a
+// few connections, and its old ones may still be there when it comes back.
+const BrokerReserve = 64
 
 // DefaultLimits are the limits of a broker that was told nothing else.
 func DefaultLimits() Limits {
@@ -172,15 +177,16 @@ func (s *Server) admit(nc net.Conn, listener string) *conn {
 	open, perIP := s.o.connections()
 	s.mu.Lock()
 	refused := ""
+	over := max(len(s.mu.conns)-open, s.mu.perIP[ip]-perIP) // connections past a limit, this one not counted
 	switch {
 	case s.mu.stopping:
 		refused = "stopping"
-	case len(s.mu.conns) >= open:
+	case over >= 0 && over >= s.o.Limits.BrokerReserve && len(s.mu.conns)-open == over:
 		refused = fmt.Sprintf("max.connections is %d", open)
-	case s.mu.perIP[ip] >= perIP:
+	case over >= 0 && over >= s.o.Limits.BrokerReserve:
 		refused = fmt.Sprintf("max.connections.per.ip is %d", perIP)
 	default:
-		c.ip = ip
+		c.ip, c.reserved = ip, over >= 0
 		s.mu.conns[c] = struct{}{}
 		s.mu.perIP[ip]++
 	}

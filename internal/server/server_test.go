@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/kafka"
 	"holdfast/internal/server"
 	"holdfast/internal/vnet"
+	"holdfast/internal/wire"
 )
 
 // echo answers every request with its correlation id in the header. Version 1
@@ -303,6 +304,35 @@ func TestServer_ConnectionLimits(t *testing.T) {
 			if (err == nil) != (i < 2) {
 				t.Errorf("connection %d: %v", i, err)
 			}
+		}
+	})
+}
+
+// TestServer_BrokersGetInWhereClientsDoNot: what comes after the last connection of
+// clients has to begin with a broker's proof.
+func TestServer_BrokersGetInWhereClientsDoNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, func(l *server.Limits) { l.Connections, l.BrokerReserve = 1, 2 })
+		defer w.stop()
+		say := func(key uint16) (answered bool) {
+			c := w.dial(t)
+			t.Cleanup(func() { _ = c.Close() })
+			f := request(0, 1, 1)
+			binary.BigEndian.PutUint16(f[4:], key)
+			c.Write(f)
+			var b [8]byte
+			_, err := io.ReadFull(c, b[:])
+			return err == nil
+		}
+		hello, fetch := uint16(wire.KeyBrokerHello), uint16(wire.KeyFetch)
+		for i, step := range []struct {
+			key      uint16
+			answered bool
+		}{{fetch, true}, {fetch, false}, {hello, true}, {fetch, false}, {hello, true}, {hello, false}} {
+			if got := say(step.key); got != step.answered {
+				t.Errorf("connection %d: answered %v, want %v", i, got, step.answered)
+			}
+			synctest.Wait()
 		}
 	})
 }
