@@ -81,14 +81,14 @@ func TestProduce_UnackedFileSurvivesKill9(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		var timer *time.Timer
+		ended := make(chan struct{})
 		if killed < kills {
-			timer = time.AfterFunc(time.Duration(20+rand.IntN(60))*time.Millisecond, func() { _ = cmd.Process.Kill() })
+			// Every other round is not killed before it has kept something, however
+			// slow the machine is.
+			go killLater(cmd.Process, ended, round%2 == 0, file)
 		}
 		err := cmd.Wait()
-		if timer != nil {
-			timer.Stop()
-		}
+		close(ended)
 		if err == nil {
 			if _, left := os.Stat(file); left == nil {
 				t.Fatalf("round %d succeeded and left %s", round, file)
@@ -124,6 +124,26 @@ func TestProduce_UnackedFileSurvivesKill9(t *testing.T) {
 	}
 	if killed < kills || resumed < kills/2 {
 		t.Errorf("only %d kills and %d resumptions: the test shows too little", killed, resumed)
+	}
+}
+
+// killLater kills the process after a random while, which begins, if it is to be
+// at work, when file has bytes.
+func killLater(p *os.Process, ended <-chan struct{}, atWork bool, file string) {
+	for atWork {
+		if st, err := os.Stat(file); err == nil && st.Size() > 0 {
+			break
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Duration(20+rand.IntN(60)) * time.Millisecond):
+		_ = p.Kill()
 	}
 }
 
