@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -121,6 +122,24 @@ func (m *team) broker(id kafka.BrokerID) meta.Broker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return *m.image.Broker(id)
+}
+
+func (m *team) fencedAt() map[kafka.BrokerID]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.fenced)
+}
+
+func (m *team) whoIsCutOff() map[kafka.BrokerID]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.cutOff)
+}
+
+func (m *team) toldDead() []kafka.BrokerID {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.told)
 }
 
 // silence cuts both directions between a broker and the others.
@@ -253,18 +272,18 @@ func TestSessions_SilenceEndsThem(t *testing.T) {
 		m := newTeam(t, 1, 2, 3)
 		defer m.close()
 		<-time.After(10 * time.Second)
-		if len(m.fenced) > 0 {
-			t.Fatalf("fenced though alive: %v", m.fenced)
+		if len(m.fencedAt()) > 0 {
+			t.Fatalf("fenced though alive: %v", m.fencedAt())
 		}
 		began := time.Now()
 		m.silence(3)
 		<-time.After(5 * time.Second)
-		took := m.fenced[3].Sub(began)
-		if took < 1700*time.Millisecond || took > 2100*time.Millisecond || len(m.fenced) != 1 {
-			t.Errorf("fenced after %v: %v", took, m.fenced)
+		took := m.fencedAt()[3].Sub(began)
+		if took < 1700*time.Millisecond || took > 2100*time.Millisecond || len(m.fencedAt()) != 1 {
+			t.Errorf("fenced after %v: %v", took, m.fencedAt())
 		}
-		if !m.cutOff[3] || m.cutOff[2] {
-			t.Errorf("who knows that it is cut off: %v", m.cutOff)
+		if !m.whoIsCutOff()[3] || m.whoIsCutOff()[2] {
+			t.Errorf("who knows that it is cut off: %v", m.whoIsCutOff())
 		}
 	})
 }
@@ -281,7 +300,7 @@ func TestSessions_OneWay(t *testing.T) {
 			m.mu.Unlock()
 			<-time.After(4 * time.Second)
 			if !m.broker(3).Fenced || m.broker(2).Fenced {
-				t.Errorf("nothing passes from %d to %d: fenced are %v", direction[0], direction[1], m.fenced)
+				t.Errorf("nothing passes from %d to %d: fenced are %v", direction[0], direction[1], m.fencedAt())
 			}
 		})
 	}
@@ -302,22 +321,26 @@ func TestSessions_NewLeader(t *testing.T) {
 		m.lead(2)
 		elected := time.Now()
 		<-time.After(5 * time.Second)
-		if took := m.fenced[1].Sub(silent); took < 2*time.Second || took > 2200*time.Millisecond {
-			t.Errorf("who led before is fenced %v after its last word, %v after the election", took, m.fenced[1].Sub(elected))
+		if took := m.fencedAt()[1].Sub(silent); took < 2*time.Second || took > 2200*time.Millisecond {
+			t.Errorf("who led before is fenced %v after its last word, %v after the election", took, m.fencedAt()[1].Sub(elected))
 		}
-		if len(m.fenced) != 1 {
-			t.Errorf("fenced: %v", m.fenced)
+		if len(m.fencedAt()) != 1 {
+			t.Errorf("fenced: %v", m.fencedAt())
 		}
 	})
 }
 
-// deaths plays what is seen of a broker's end; want says who must be fenced half a
-// second later, well before a session ends.
+// deaths plays what is seen of a broker's end, and reports whether it was fenced
+// within half a second, well before a session ends. One that lives is let in again at
+// once.
 func deaths(t *testing.T, m *team, play func(m *team, epoch kafka.BrokerEpoch)) (fenced bool) {
 	t.Helper()
 	play(m, m.broker(3).Epoch)
 	<-time.After(500 * time.Millisecond)
-	return m.broker(3).Fenced
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, fenced = m.fenced[3]
+	return fenced
 }
 
 // TestDeath_NeedsTwoWitnesses: what proves a death and what does not.
@@ -350,7 +373,9 @@ func TestDeath_NeedsTwoWitnesses(t *testing.T) {
 			saw(m, 2, peer.Loss{Broker: 3, Epoch: e - 1, Refused: true})
 		}, false},
 		"the controller cannot reach it": {func(m *team, e kafka.BrokerEpoch) {
+			m.mu.Lock()
 			m.mute[[2]kafka.BrokerID{1, 3}] = true
+			m.mu.Unlock()
 			saw(m, 2, peer.Loss{Broker: 3, Epoch: e, Refused: true})
 		}, false},
 	}
@@ -359,7 +384,9 @@ func TestDeath_NeedsTwoWitnesses(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			m := newTeam(t, 1, 2, 3)
 			defer m.close()
+			m.mu.Lock()
 			m.lie = lie
+			m.mu.Unlock()
 			if got := deaths(t, m, cases[name].play); got != cases[name].want {
 				right = false
 			}
@@ -401,7 +428,7 @@ func TestDeath_OfTheLeader(t *testing.T) {
 			m.lives[id].Lost(peer.Loss{Broker: 1, Epoch: epoch, Refused: true})
 		}
 		<-time.After(200 * time.Millisecond)
-		if !slices.Contains(m.told, 1) {
+		if !slices.Contains(m.toldDead(), 1) {
 			t.Error("the quorum was not told")
 		}
 		m.lead(kafka.NoBroker)
@@ -409,7 +436,7 @@ func TestDeath_OfTheLeader(t *testing.T) {
 		m.lead(2)
 		elected := time.Now()
 		<-time.After(time.Second)
-		if took := m.fenced[1].Sub(elected); !m.broker(1).Fenced || took > 100*time.Millisecond {
+		if took := m.fencedAt()[1].Sub(elected); !m.broker(1).Fenced || took > 100*time.Millisecond {
 			t.Errorf("fenced %v after the election", took)
 		}
 	})

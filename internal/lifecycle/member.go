@@ -225,6 +225,8 @@ func (l *Lifecycle) Leave(ctx context.Context) error {
 		switch {
 		case err == nil && result.MayShutDown:
 			return nil
+		case err == nil && l.o.Quorum.Leader() == l.self && now.Sub(l.majorityHeard(now)) > leaveAlone:
+			return fmt.Errorf("controlled shutdown: %w", errNoLeader) // it leads nobody any more
 		case err == nil:
 			heard = now
 		case errors.Is(err, kafka.ErrStaleBrokerEpoch), errors.Is(err, kafka.ErrUnsupportedVersion), now.Sub(heard) > leaveAlone:

@@ -98,15 +98,16 @@ func (s *sessions) silence(b *meta.Broker, now time.Time) time.Duration {
 }
 
 // haveApplied reports whether every live broker but one has told that it has applied
-// the offset.
-func (s *sessions) haveApplied(image *meta.Image, offset kafka.Offset, but kafka.BrokerID) bool {
+// the offset. Those that are silent since a moment are not waited for.
+func (s *sessions) haveApplied(image *meta.Image, offset kafka.Offset, but kafka.BrokerID, silent time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range image.Brokers() {
 		if b.ID == but || b.Fenced {
 			continue
 		}
-		if c, ok := s.mu.last[b.ID]; !ok || c.epoch != b.Epoch || c.applied < offset {
+		c, ok := s.mu.last[b.ID]
+		if mute := s.mu.since.Before(silent) && c.at.Before(silent); !mute && (!ok || c.epoch != b.Epoch || c.applied < offset) {
 			return false
 		}
 	}
@@ -137,7 +138,7 @@ func (l *Lifecycle) hear(ctx context.Context, h controller.Heartbeat) (result co
 	result = reply.Heartbeat
 	// The others have to know that the leaders have moved, or their clients find a
 	// broker that is gone.
-	result.MayShutDown = result.MayShutDown && l.sessions.haveApplied(l.o.Quorum.Image(), reply.Offset, h.Broker)
+	result.MayShutDown = result.MayShutDown && l.sessions.haveApplied(l.o.Quorum.Image(), reply.Offset, h.Broker, now.Add(-max(4*l.o.Settings().HeartbeatInterval, time.Second)))
 	return result, kafka.NoBroker, nil
 }
 

@@ -13,10 +13,13 @@
 // Invariants
 //
 //  1. Replies leave in request order (the Kafka protocol has no other way).
+//
 //  2. No frame is allocated before its cost has been reserved; at most
 //     Limits.Parked requests of a connection wait for their replies, and
 //     reading pauses at that number.
+//
 //  3. A failure after the first byte of a reply closes the connection.
+//
 //  4. A connection that is idle, slow to send a frame or slow to read replies
 //     for longer than its limit is closed. One watch goroutine sees to it; no
 //     timer is armed per request.

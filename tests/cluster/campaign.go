@@ -135,7 +135,11 @@ func (e *era) round(tb testing.TB, audit bool) error {
 		return err
 	}
 	e.out.Restarts = append(e.out.Restarts, time.Since(began))
-	if err := e.cluster.WaitISR(90*time.Second, names(Topics())...); err != nil && e.Until == "" {
+	patience := 90 * time.Second
+	if e.Until != "" {
+		patience = 10 * time.Second // a lying broker may never be in sync again
+	}
+	if err := e.cluster.WaitISR(patience, names(Topics())...); err != nil && e.Until == "" {
 		return fmt.Errorf("in sync again: %w", err)
 	}
 	if _, ours := e.cluster.o.Target.(rig.Holdfast); ours && e.Until == "" {

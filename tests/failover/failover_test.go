@@ -201,7 +201,7 @@ func (w *writer) start(addr string, partition int32) error {
 	// much for the broker.
 	const patience = 250 * time.Millisecond
 	cl, err := kgo.NewClient(rig.Options(addr, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000),
-		kgo.ProduceRequestTimeout(patience), kgo.RequestTimeoutOverhead(patience))...)
+		kgo.ProduceRequestTimeout(patience), kgo.RequestTimeoutOverhead(patience), kgo.DialTimeout(patience))...)
 	if err != nil {
 		return err
 	}
