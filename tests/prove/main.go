@@ -55,19 +55,24 @@ var suites = []suite{
 
 // options of the command line.
 type options struct {
-	ci   bool
-	only []string
-	out  string
+	ci    bool
+	only  []string
+	out   string
+	small []string // suites with small counts in a full run
 }
 
 func main() {
 	var o options
 	flag.BoolVar(&o.ci, "ci", false, "small counts, and print only")
+	small := flag.String("small", "", "comma-separated suites that run with small counts in a full run; the file says so")
 	only := flag.String("only", "", "comma-separated suites: unit, quickstart, badinput, compat, kill9, groups, powercut, accident, cluster, failover, hostile, restart")
 	flag.StringVar(&o.out, "out", "docs/PROOF.md", "file for a full run of every suite, below the repository's root")
 	flag.Parse()
 	if *only != "" {
 		o.only = strings.Split(*only, ",")
+	}
+	if *small != "" {
+		o.small = strings.Split(*small, ",")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := prove(ctx, o, os.Stdout)
@@ -81,7 +86,7 @@ func main() {
 
 // prove runs what was asked for and writes the proof.
 func prove(ctx context.Context, o options, w io.Writer) error {
-	for _, name := range o.only {
+	for _, name := range slices.Concat(o.only, o.small) {
 		if !slices.ContainsFunc(suites, func(s suite) bool { return s.name == name }) {
 			return fmt.Errorf("no suite is called %q", name)
 		}
@@ -96,7 +101,7 @@ func prove(ctx context.Context, o options, w io.Writer) error {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) || len(o.only) == 0 && o.ci && s.ci == 0 {
 			continue
 		}
-		r := s.run(ctx, o.ci, binary, w)
+		r := s.run(ctx, o.ci || slices.Contains(o.small, s.name), binary, w)
 		p.runs = append(p.runs, r)
 		if r.err != nil {
 			failed = append(failed, s.name)
@@ -124,6 +129,7 @@ func prove(ctx context.Context, o options, w io.Writer) error {
 // outcome is what one suite did.
 type outcome struct {
 	suite   suite
+	small   bool // with small counts
 	results []rig.Result
 	passed  int
 	failed  int
@@ -139,7 +145,7 @@ type event struct {
 
 // run is one go test, whose output is passed on.
 func (s suite) run(ctx context.Context, ci bool, binary string, w io.Writer) outcome {
-	out := outcome{suite: s}
+	out := outcome{suite: s, small: ci}
 	began := time.Now()
 	limit := s.full
 	if ci {

@@ -30,7 +30,7 @@ func (p proof) markdown() string {
 	b.WriteString("- repeat one plan: `HOLDFAST_RIG_SEED=<seed> go run ./tests/prove -only <suite>`\n\n")
 	b.WriteString("| suite | passed | failed | skipped | seconds |\n|---|---|---|---|---|\n")
 	for _, r := range p.runs {
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f |\n", r.suite.name, r.passed, r.failed, r.skipped, r.took.Seconds())
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f |\n", r.name(), r.passed, r.failed, r.skipped, r.took.Seconds())
 	}
 	b.WriteString("\n| test | what was done | rounds | acknowledged | lost | duplicated | other anomalies | figures | seed | seconds | verdict |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	var missing []string
@@ -49,6 +49,14 @@ func (p proof) markdown() string {
 	}
 	b.WriteString("A row of a planted fault shows what the fault lost before the rig caught it: there, a loss is the success.\n")
 	return b.String()
+}
+
+// name is the suite's name, and whether its counts were the small ones.
+func (o *outcome) name() string {
+	if o.small {
+		return o.suite.name + " (small counts)"
+	}
+	return o.suite.name
 }
 
 func row(x rig.Result) string {
