@@ -238,7 +238,8 @@ func (s *stage) writeSafely(text string) {
 // bound; both come back by themselves.
 func TestFollowerPausedAndSlowed(t *testing.T) {
 	const lag = 3 * time.Second
-	s := newScene(t, cluster.Options{Set: []string{fmt.Sprintf("replica.lag.time.max.ms=%d", lag.Milliseconds())}})
+	// The session outlasts the pauses: what takes the follower out is its lag.
+	s := newScene(t, cluster.Options{Set: []string{fmt.Sprintf("replica.lag.time.max.ms=%d", lag.Milliseconds()), "broker.session.timeout.ms=12000"}})
 	leader := s.leader()
 	follower := s.c.Others(leader)[0]
 	out := func(p cluster.Partition) bool { return p.Leader > 0 && !p.Has(follower.ID) }
@@ -264,9 +265,9 @@ func TestFollowerPausedAndSlowed(t *testing.T) {
 			default:
 			}
 			follower.Process().Signal(syscall.SIGSTOP)
-			time.Sleep(400 * time.Millisecond)
+			time.Sleep(2 * lag)
 			follower.Process().Signal(syscall.SIGCONT)
-			time.Sleep(2 * time.Millisecond) // alive: it says so now and then, and replicates little
+			time.Sleep(20 * time.Millisecond) // alive: it says so now and then, and is behind for most of the time
 		}
 	}()
 	slowed := time.Now()
