@@ -208,6 +208,52 @@ func (f *Founder) Meet(ctx context.Context) error {
 	}
 }
 
+// knowWait bounds the wait of Know: a broker that is down, or as early in its start as
+// this one, holds nobody up for longer.
+const knowWait = time.Second
+
+// ForeignClusterError says that a named address belongs to another cluster than the
+// data directory.
+type ForeignClusterError struct {
+	Own     kafka.ClusterID
+	Address string
+	Says    string // whom it names, or why it refuses
+}
+
+// Error implements error.
+func (e *ForeignClusterError) Error() string {
+	return fmt.Sprintf("the data directory is of cluster %s, and %s is of another cluster (%s): name the brokers of the directory's cluster, or give this broker a directory of its own", e.Own, e.Address, e.Says)
+}
+
+// Know asks the named addresses once whether they are of this directory's cluster. A
+// *ForeignClusterError: one of them is founded and is not. Silence is no answer.
+func (f *Founder) Know(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer f.o.Env.Clock.AfterFunc(knowWait, cancel).Stop()
+	self := f.state()
+	foreign := make([]*ForeignClusterError, len(self.Addresses))
+	eachAddress(self.Addresses, func(i int, address string) {
+		if slices.Contains(f.o.Own, address) {
+			return
+		}
+		s, err := f.reach(ctx, self, address)
+		var refused *auth.RefusedError
+		switch {
+		case errors.As(err, &refused) && refused.Code == kafka.ErrInconsistentClusterID:
+			foreign[i] = &ForeignClusterError{Own: self.ClusterID, Address: address, Says: refused.Reason}
+		case err == nil && s.Phase == founding.Founded && s.ClusterID != self.ClusterID:
+			foreign[i] = &ForeignClusterError{Own: self.ClusterID, Address: address, Says: s.ClusterID.String()}
+		}
+	})
+	for _, e := range foreign {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
 func (f *Founder) pause(ctx context.Context, d time.Duration) error {
 	t := f.o.Env.Clock.NewTimer(d)
 	defer t.Stop()
@@ -275,19 +321,25 @@ func (f *Founder) ask(ctx context.Context, self founding.State, address string) 
 		a.State = self
 		return a
 	}
+	s, err := f.reach(ctx, self, address)
+	if a.State = s; err != nil {
+		a.Silent = err.Error()
+	}
+	return a
+}
+
+// reach asks whoever is at an address how far its directory is.
+func (f *Founder) reach(ctx context.Context, self founding.State, address string) (founding.State, error) {
 	request, response := wire.NewFoundingProbeRequest(), wire.NewFoundingProbeResponse()
 	request.State = encodeState(self)
 	err := f.o.Ask(ctx, address, &request, &response)
 	if err == nil {
 		err = failure(response.ErrorCode, response.ErrorMessage)
 	}
-	if err == nil {
-		a.State, err = decodeState(&response.State)
-	}
 	if err != nil {
-		a.Silent = err.Error()
+		return founding.State{}, err
 	}
-	return a
+	return decodeState(&response.State)
 }
 
 // OwnAddresses lists how others may write the addresses of listeners, as

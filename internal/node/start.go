@@ -146,6 +146,11 @@ func (n *Node) comeIn(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(n.o.Config.Bootstrap) > 0 && id.Founded {
+		if err := n.founder.Know(ctx); err != nil {
+			return err
+		}
+	}
 	members := n.peers.Members(func(m quorum.Message, arrived bool) {
 		if p := n.present.Load(); p != nil {
 			p.quorum.ReportSnapshot(m, arrived)
