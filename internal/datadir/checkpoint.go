@@ -253,7 +253,7 @@ func (d *Dir) checkpointLog(s *logState) bool {
 		return true
 	}
 	d.stats.Checkpoints.Add(1)
-	if !d.hurry.Load() {
+	if !d.hurry.Load() && !d.o.Stepped {
 		d.o.Env.Clock.Sleep(checkpointPause)
 	}
 	return true

@@ -52,6 +52,8 @@ type Options struct {
 	// a hundredth of the file system, within bounds.
 	ReserveBytes int64
 	Log          *slog.Logger
+	// Stepped: nothing happens by itself, see step.go. For simulations.
+	Stepped bool
 
 	mutant    mutant // a planted fault; tests only
 	noPayload bool   // every span is synced in its segment; for measuring
@@ -101,6 +103,7 @@ type Dir struct {
 	// asideTurn is held while the file of entries put aside is changed.
 	asideTurn chan struct{}
 	exported  [3][]byte // what Kafka's files hold; of the checkpoint goroutine
+	taken     *group    // the round that has begun; stepped only
 
 	ctx    context.Context
 	cancel context.CancelFunc
