@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"holdfast/internal/config"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
@@ -14,10 +16,11 @@ import (
 // Stepped is a member without a goroutine and without a clock of its own: whoever
 // opened it says when a tick of time passes and when a message arrives. It is for a
 // world in which one goroutine drives everything; a Quorum does the same steps in
-// its loop. After an error nothing may be called but Close.
+// its loop. After an error nothing is done any more.
 type Stepped struct {
 	c     *core
 	calls []*call
+	err   error // ends it
 }
 
 // call is a command that somebody waits for.
@@ -57,8 +60,8 @@ func OpenStepped(o Options, decide Decider, subscriber func(meta.Delta, *meta.Im
 
 // settle does what the loop does between two events.
 func (s *Stepped) settle() error {
-	if err := s.c.settle(); err != nil {
-		return err
+	if s.err = s.c.settle(); s.err != nil {
+		return s.err
 	}
 	rest := s.calls[:0]
 	var over []*call
@@ -80,8 +83,11 @@ func (s *Stepped) settle() error {
 
 // Tick lets TickInterval pass.
 func (s *Stepped) Tick() error {
-	if err := s.c.tick(); err != nil {
-		return err
+	if s.err == nil {
+		s.err = s.c.tick()
+	}
+	if s.err != nil {
+		return s.err
 	}
 	return s.settle()
 }
@@ -89,8 +95,8 @@ func (s *Stepped) Tick() error {
 // Receive takes an encoded message of another member.
 func (s *Stepped) Receive(b []byte) error {
 	m, err := decodeMessage(b)
-	if err != nil {
-		return err
+	if err != nil || s.err != nil {
+		return errors.Join(err, s.err)
 	}
 	s.c.step(m)
 	return s.settle()
@@ -98,6 +104,9 @@ func (s *Stepped) Receive(b []byte) error {
 
 // ReportSnapshot tells how the carrying of a snapshot message went.
 func (s *Stepped) ReportSnapshot(m Message, arrived bool) error {
+	if s.err != nil {
+		return s.err
+	}
 	s.c.step(snapshotStatus(m.raftID, arrived))
 	return s.settle()
 }
@@ -105,6 +114,9 @@ func (s *Stepped) ReportSnapshot(m Message, arrived bool) error {
 // Submit has this member decide on a command. done is called when the outcome is
 // known, perhaps before Submit returns, and never after Close. *NotLeaderError: it does not lead, or not yet.
 func (s *Stepped) Submit(command controller.Command, done func(controller.Reply, error)) error {
+	if s.err != nil {
+		return s.err
+	}
 	if !s.c.accepts() {
 		done(controller.Reply{}, &NotLeaderError{Leader: kafka.NoBroker})
 		return nil
@@ -117,12 +129,18 @@ func (s *Stepped) Submit(command controller.Command, done func(controller.Reply,
 
 // LeaderDead tells that a node is proven dead, see Quorum.LeaderDead.
 func (s *Stepped) LeaderDead(node kafka.BrokerID) error {
+	if s.err != nil {
+		return s.err
+	}
 	s.c.leaderDead(node)
 	return s.settle()
 }
 
 // Resign hands the leadership over, if it can be; it does not wait.
 func (s *Stepped) Resign() error {
+	if s.err != nil {
+		return s.err
+	}
 	s.c.resign()
 	return s.settle()
 }
@@ -135,7 +153,7 @@ func (s *Stepped) ChangeVoters(ctx context.Context, voters []Voter) error {
 		ch.target = append(ch.target, member{raftID: RaftID(v.Directory), node: v.Node, directory: v.Directory, roles: roleVoter})
 	}
 	sortMembers(ch.target)
-	if err := checkVoters(ch.target); err != nil {
+	if err := errors.Join(s.err, checkVoters(ch.target)); err != nil {
 		return err
 	}
 	s.c.startChange(ch)
@@ -157,7 +175,11 @@ func (s *Stepped) Pull(from kafka.Offset) (Pulled, error) {
 // TakePulled takes what was pulled from the offset on. What cannot be used is
 // dropped.
 func (s *Stepped) TakePulled(from kafka.Offset, p Pulled) error {
+	if s.err != nil {
+		return s.err
+	}
 	if err := s.c.takePulled(from, p); err != nil && !errors.Is(err, errPulled) {
+		s.err = err
 		return err
 	}
 	return s.settle()
@@ -188,7 +210,11 @@ func (s *Stepped) Fold() (*meta.Image, error) {
 	}
 	image := snap.image
 	for at := st.snapIndex + 1; at <= uint64(s.c.image.Offset()); at++ {
-		records, err := decodeData(st.entries[at-st.first])
+		var records []meta.Record
+		x := st.entries[at-st.first]
+		if x.GetType() == pb.EntryNormal {
+			records, err = decodeData(x)
+		}
 		if err == nil {
 			image, _, err = image.Apply(kafka.Offset(at), records)
 		}

@@ -108,7 +108,7 @@ func (n *node) beat() {
 	}
 	take := func(a answer) {
 		if a.err == nil && a.result.MayShutDown && n.leaving {
-			n.stop()
+			n.after(0, n.stop)
 		}
 	}
 	if to == n {

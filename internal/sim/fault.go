@@ -251,12 +251,16 @@ func (n *node) makeRoom() {
 	n.full = false
 }
 
+// skewMax keeps clocks near enough that brokers take each other's times for possible
+// (message.timestamp.after.max.ms is an hour).
+const skewMax = 55 * time.Minute
+
 // jump moves a wall clock.
 func (w *World) jump() {
 	if n := w.someNode(); n != nil {
-		d := w.between(-time.Hour, time.Hour)
+		d := w.between(-skewMax, skewMax) - n.skew
 		if w.chance(2) {
-			d = w.between(-5*time.Second, 5*time.Second)
+			d = min(max(w.between(-5*time.Second, 5*time.Second), -skewMax-n.skew), skewMax-n.skew)
 		}
 		w.happened("clock jump", "%s by %s", n, d)
 		n.clock.Jump(d)

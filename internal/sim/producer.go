@@ -89,9 +89,8 @@ type producer struct {
 	pid       kafka.ProducerID
 	partition kafka.PartitionIndex
 	next      kafka.Sequence
-	window    []*batch // not acknowledged, in order
+	window    []*batch // from the first that is not acknowledged on
 	leader    *node
-	written   int
 }
 
 // batch is what a producer wants to be there once.
@@ -102,7 +101,7 @@ type batch struct {
 	bytes    []byte
 	asking   int // attempts under way
 	idle     time.Duration
-	tries    int
+	done     bool
 }
 
 const (
@@ -159,7 +158,7 @@ func (p *producer) build() *batch {
 func (p *producer) pump() {
 	w := p.l.w
 	for _, b := range p.window {
-		if b.asking == 0 && b.idle <= w.now {
+		if !b.done && b.asking == 0 && b.idle <= w.now {
 			p.send(b)
 		}
 	}
@@ -181,7 +180,6 @@ func (p *producer) send(b *batch) {
 		return
 	}
 	b.asking++
-	b.tries++
 	to := p.leader
 	ask(w, rpc[produced]{to: to, limit: produceGive,
 		handle: func(reply func(produced)) { to.produce(p.id(), bytes.Clone(b.bytes), reply) },
@@ -202,11 +200,9 @@ func (p *producer) answered(b *batch, to *node, a produced, ok bool) {
 	if ok && a.code == kafka.ErrNone {
 		w.check.acked(p, b, to, a.receipt)
 		p.l.lastAck = w.now
-		for i, x := range p.window {
-			if x == b {
-				p.window = append(p.window[:i:i], p.window[i+1:]...)
-				break
-			}
+		b.done = true
+		for len(p.window) > 0 && p.window[0].done {
+			p.window = p.window[1:]
 		}
 		p.pump()
 		return

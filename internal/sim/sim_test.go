@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	seeds = flag.Uint64("seeds", 20, "worlds of TestWorld")
-	from  = flag.Uint64("from", 0, "the first seed")
-	trace = flag.Bool("tell", false, "print what happens in the first world")
+	seeds     = flag.Uint64("seeds", 20, "worlds of TestWorld")
+	from      = flag.Uint64("from", 0, "the first seed")
+	trace     = flag.Bool("tell", false, "print what happens in the first world")
 	plantFlag = flag.String("planted", "", "")
 )
 
@@ -28,5 +28,19 @@ func TestWorld(t *testing.T) {
 			t.Errorf("seed %d: %s", seed, r.Finding)
 			break
 		}
+	}
+}
+
+func TestPlants(t *testing.T) {
+	for _, name := range sim.Plants() {
+		began, found, n := time.Now(), "", 0
+		for seed := uint64(0); seed < uint64(sim.PlantSeeds(name)) && found == ""; seed++ {
+			found = sim.Run(sim.Options{Seed: seed, Planted: name}).Finding
+			n++
+		}
+		if found == "" {
+			t.Errorf("%s: not found in %d seeds, %s", name, n, time.Since(began))
+		}
+		t.Logf("%s: %d seeds, %s: %.200s", name, n, time.Since(began).Round(time.Millisecond), found)
 	}
 }
