@@ -367,7 +367,9 @@ func (d *Dir) closeLogs() error {
 	states, _ := d.states(0, true)
 	d.eachState(states, func(s *logState) bool {
 		end := s.log.End()
-		if err := s.log.Close(); err != nil {
+		// A log that is offline closes without a word, and what it holds may not be
+		// on the disk: the next start has to look.
+		if err := errors.Join(s.log.Err(), s.log.Close()); err != nil {
 			first.CompareAndSwap(nil, &stopped{err})
 			return false
 		}
