@@ -87,6 +87,11 @@ func (w *World) choose() plan {
 			p.faults = append(p.faults, f)
 		}
 	}
+	// Few kinds often, or many kinds seldom: the cluster works most of the time.
+	calm := time.Duration(1 + r.IntN(3))
+	for i := range p.faults {
+		p.faults[i].every *= calm * time.Duration(len(p.faults)) / 4
+	}
 	return p
 }
 

@@ -28,7 +28,7 @@ type Options struct {
 }
 
 // StepsDefault is the length of the safety phase in events.
-const StepsDefault = 8_000
+const StepsDefault = 20_000
 
 // Result is what became of a world.
 type Result struct {
