@@ -90,7 +90,7 @@ func (w *World) choose() plan {
 	// Few kinds often, or many kinds seldom: the cluster works most of the time.
 	calm := time.Duration(1 + r.IntN(3))
 	for i := range p.faults {
-		p.faults[i].every *= calm * time.Duration(len(p.faults)) / 4
+		p.faults[i].every = p.faults[i].every * calm * time.Duration(len(p.faults)) / 4
 	}
 	return p
 }
