@@ -75,6 +75,9 @@ func (c *checker) memberHasIt(at place, p meta.Partition, h *history) {
 	if s != nil {
 		s.compare(h)
 	}
+	if s != nil && s.gone && c.newest.Broker(at.node).Epoch == s.incarnation {
+		return
+	}
 	if s != nil && (s.rotten || min(s.verifiedEnd(), s.durable) >= h.end()) {
 		return
 	}

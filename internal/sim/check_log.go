@@ -26,6 +26,10 @@ type shadow struct {
 	high     kafka.Offset // of this process
 	verified int          // so many spans are those of the committed history
 	rotten   bool         // the disk was damaged on purpose, and it is not made good yet
+	// gone: the disk was taken away; the metadata can know of it when another
+	// incarnation than this one is registered.
+	gone        bool
+	incarnation kafka.BrokerEpoch
 }
 
 func (s *shadow) end() kafka.Offset {
@@ -107,7 +111,7 @@ func (c *checker) shadowOf(r *replica) *shadow {
 func (c *checker) opened(r *replica) {
 	s := c.shadowOf(r)
 	before := *s
-	s.spans, s.verified, s.high = nil, 0, 0
+	s.spans, s.verified, s.high, s.gone = nil, 0, 0, false
 	o := r.p.Offsets()
 	s.spans = c.readFrom(r, 0, o.LogEnd)
 	s.durable = o.Durable
@@ -244,10 +248,10 @@ func (c *checker) died(n *node, power bool) {
 }
 
 // wiped: everything of the node is gone, and nobody may count on it.
-func (c *checker) wiped(n *node) {
+func (c *checker) wiped(n *node, epoch kafka.BrokerEpoch) {
 	for at := range c.shadows {
 		if at.node == n.id {
-			delete(c.shadows, at)
+			c.shadows[at] = &shadow{gone: true, incarnation: epoch}
 		}
 	}
 }

@@ -60,6 +60,10 @@ func allFaults() []fault {
 		{"clock jump", 2 * s, (*World).jump},
 		{"controlled shutdown", 3 * s, (*World).leave},
 		{"min ISR", 3 * s, (*World).alterMinISR},
+		{"wiped disk", 4 * s, (*World).wipe},
+		{"power cut of the in-sync", 3 * s, (*World).cutInSync},
+		{"leader cut off", 2 * s, (*World).cutLeader},
+		{"reassignment", 3 * s, (*World).reassign},
 	}
 }
 
@@ -69,7 +73,7 @@ func (w *World) choose() plan {
 	p := plan{nodes: 3, partitions: 1 + r.IntN(3), replication: 3, minISR: 2, producers: 1 + r.IntN(5), batchRecords: 1 + r.IntN(20),
 		writeEvery: w.between(20*time.Millisecond, 120*time.Millisecond), segmentBytes: []int{8 << 10, 32 << 10, 1 << 20}[r.IntN(3)],
 		reconcileMax: []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)],
-		proofs:       w.chance(2), downMax: w.between(time.Second, 4*time.Second), config: config.Default()}
+		proofs:       w.chance(2), downMax: w.between(500*time.Millisecond, 3*time.Second), config: config.Default()}
 	if w.chance(5) {
 		p.nodes = 4
 	}
@@ -158,7 +162,7 @@ func (w *World) blackout() {
 
 func (w *World) pause() {
 	if n := w.someNode(); n != nil {
-		d := w.between(50*time.Millisecond, 3*time.Second)
+		d := w.between(50*time.Millisecond, 2500*time.Millisecond)
 		w.happened("pause", "%s for %s", n, d)
 		n.pausedUntil = w.now + d
 	}
@@ -193,7 +197,7 @@ func (w *World) setCut(a int, list []int, out, in bool) {
 		w.net.cut[a][b] = w.net.cut[a][b] || out
 		w.net.cut[b][a] = w.net.cut[b][a] || in
 	}
-	w.after(w.between(100*time.Millisecond, 3*time.Second), func() {
+	w.after(w.between(100*time.Millisecond, 2500*time.Millisecond), func() {
 		for _, b := range list {
 			w.net.cut[a][b], w.net.cut[b][a] = false, false
 		}
@@ -296,6 +300,101 @@ func (w *World) alterMinISR() {
 		Changes: []controller.ConfigChange{{Key: "min.insync.replicas", Op: controller.ConfigSet, Value: &value}}}}}, func(r controller.Reply, err error) {
 		w.note("min ISR %s: %+v %v", value, r.Configs, err)
 	})
+}
+
+// isWhole reports whether nothing is missing anywhere, so that a disk can be lost.
+func (w *World) isWhole() bool {
+	for _, n := range w.nodes {
+		b := w.check.newest.Broker(n.id)
+		if n.isDown() || b == nil || b.Epoch != n.epoch || b.Fenced || len(n.damage) > 0 {
+			return false
+		}
+	}
+	for _, t := range w.check.newest.Topics() {
+		for _, p := range t.Partitions {
+			if len(p.ISR) != len(p.Replicas) {
+				return false
+			}
+		}
+	}
+	for _, n := range w.nodes {
+		if n.quorum.Decides() {
+			for _, v := range n.quorum.Describe().Voters {
+				if b := w.check.newest.Broker(v.Node); b == nil || !b.HasDirectory(v.Directory) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// wipe exchanges a node's disk for an empty one, where the others have everything.
+func (w *World) wipe() {
+	if n := w.someNode(); n != nil && w.isWhole() {
+		w.happened("wiped disk", "%s", n)
+		epoch := n.epoch
+		n.die(death{kind: processEnd, back: w.plan.downtime(w)})
+		n.disk, n.wiped = vfs.NewMem(w.r.Uint64()), true
+		w.check.wiped(n, epoch)
+	}
+}
+
+// somePartition draws one that there is.
+func (w *World) somePartition() (p meta.Partition, ok bool) {
+	t := w.check.newest.TopicByName(topicName)
+	if t == nil {
+		return p, false
+	}
+	return t.Partitions[w.r.IntN(len(t.Partitions))], true
+}
+
+// cutInSync takes the power from the in-sync replicas of a partition, where there
+// are others.
+func (w *World) cutInSync() {
+	p, ok := w.somePartition()
+	if !ok || len(p.ISR) == len(p.Replicas) && !w.chance(4) {
+		return
+	}
+	w.happened("power cut of the in-sync", "%v of partition %d", p.ISR, p.Index)
+	for _, id := range p.ISR {
+		w.node(id).die(death{kind: w.lossKind(), back: w.plan.downtime(w)})
+	}
+}
+
+// cutLeader separates the leader of a partition from the other brokers; clients
+// reach it.
+func (w *World) cutLeader() {
+	p, ok := w.somePartition()
+	if !ok || p.Leader == kafka.NoBroker {
+		return
+	}
+	var others []int
+	for _, n := range w.nodes {
+		if n.id != p.Leader && !w.chance(4) {
+			others = append(others, int(n.id))
+		}
+	}
+	w.happened("leader cut off", "%d from %v", p.Leader, others)
+	in, out := !w.chance(4), !w.chance(4)
+	w.setCut(int(p.Leader), others, out, in)
+}
+
+// reassign moves a partition to other brokers, or gives its replicas another order.
+func (w *World) reassign() {
+	p, ok := w.somePartition()
+	n := w.someNode()
+	if !ok || n == nil {
+		return
+	}
+	var to []kafka.BrokerID
+	for _, i := range w.r.Perm(len(w.nodes))[:w.plan.replication] {
+		to = append(to, w.nodes[i].id)
+	}
+	w.happened("reassignment", "partition %d from %v to %v", p.Index, p.Replicas, to)
+	n.submit(controller.AlterReassignments{Reassignments: []controller.Reassignment{{Topic: topicName, Partition: p.Index, Replicas: to}}},
+		func(r controller.Reply, err error) { w.note("reassignment: %+v %v", r.Partitions, err) })
 }
 
 // mayFail reports whether a failure has a cause among the faults.

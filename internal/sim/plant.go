@@ -42,7 +42,7 @@ var plants = map[string]plant{
 	"":                      {},
 	"ack-before-sync":       {text: "bytes are reported as durable before they are synced", seeds: 30, ackBeforeSync: true},
 	"believe-proposal":      {text: "a leader takes the ISR that it proposes for the one in force", seeds: 100, believeProposal: true},
-	"believe-refusal":       {text: "a leader takes the refusal of a repeated proposal for the outcome of the first", seeds: 400, believeRefusal: true},
+	"believe-refusal":       {text: "a leader takes any refusal of a repeated proposal for the outcome of the first", seeds: 400, believeRefusal: true},
 	"believe-answer":        {text: "a leader acts on the answer to its proposal before the metadata that it names", seeds: 400, believeAnswer: true},
 	"cut-at-high-watermark": {text: "a replica cuts its log at its high watermark when it starts", seeds: 100, cutAtHighWatermark: true},
 	"report-unsynced":       {text: "a follower reports what it has fetched as durable", seeds: 50, reportUnsynced: true},

@@ -225,9 +225,15 @@ func (n *node) produce(id kafka.TopicIDPartition, data []byte, reply func(produc
 	}
 	p := r.p
 	var result partition.AppendResult
-	end := func() {
+	var end func()
+	began := n.w.now
+	end = func() {
 		code := p.Outcome(result.Receipt, partition.WaitISR)
-		if n.w.plant.ackByOffset && code != kafka.ErrNone && p.Offsets().HighWatermark >= result.Receipt.End {
+		if n.w.plant.ackByOffset && code != kafka.ErrNone && n.w.now-began < produceLimit {
+			if p.Offsets().HighWatermark < result.Receipt.End {
+				n.after(20*time.Millisecond, end)
+				return
+			}
 			code = kafka.ErrNone
 		}
 		reply(produced{code, result.Receipt})
