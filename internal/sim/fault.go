@@ -15,6 +15,7 @@ import (
 // plan is what the seed has chosen before the world begins.
 type plan struct {
 	nodes, partitions, replication, minISR int
+	minISRLeast                            int // no fault sets less
 	producers, batchRecords                int
 	writeEvery                             time.Duration
 	segmentBytes                           int
@@ -70,10 +71,10 @@ func allFaults() []fault {
 // choose draws the plan.
 func (w *World) choose() plan {
 	r := w.r
-	p := plan{nodes: 3, partitions: 1 + r.IntN(3), replication: 3, minISR: 2, producers: 1 + r.IntN(5), batchRecords: 1 + r.IntN(20),
+	p := plan{nodes: 3, partitions: 1 + r.IntN(3), replication: 3, minISR: 2, minISRLeast: 1, producers: 1 + r.IntN(5), batchRecords: 1 + r.IntN(20),
 		writeEvery: w.between(20*time.Millisecond, 120*time.Millisecond), segmentBytes: []int{8 << 10, 32 << 10, 1 << 20}[r.IntN(3)],
 		reconcileMax: []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)],
-		proofs:       w.chance(2), downMax: w.between(500*time.Millisecond, 3*time.Second), config: config.Default()}
+		proofs:       w.chance(2), downMax: w.between(300*time.Millisecond, 2*time.Second), config: config.Default()}
 	if w.chance(5) {
 		p.nodes = 4
 	}
@@ -91,12 +92,29 @@ func (w *World) choose() plan {
 			p.faults = append(p.faults, f)
 		}
 	}
-	// Few kinds often, or many kinds seldom: the cluster works most of the time.
-	calm := time.Duration(1 + r.IntN(3))
-	for i := range p.faults {
-		p.faults[i].every = p.faults[i].every * calm * time.Duration(len(p.faults)) / 4
+	if p.has("wiped disk") {
+		// With min ISR 1 an acknowledged record may have been on that disk alone.
+		p.minISR, p.minISRLeast = max(p.minISR, 2), 2
 	}
+	p.pace(w.between(400*time.Millisecond, 1500*time.Millisecond))
 	return p
+}
+
+// pace lets one fault happen in each such time: few kinds often, or many kinds seldom,
+// so that the cluster works most of the time.
+func (p *plan) pace(mean time.Duration) {
+	perSecond := 0.0
+	for _, f := range p.faults {
+		perSecond += 1 / f.every.Seconds()
+	}
+	for i := range p.faults {
+		p.faults[i].every = time.Duration(float64(p.faults[i].every) * perSecond * mean.Seconds())
+	}
+}
+
+// has reports whether faults of the kind happen.
+func (p *plan) has(kind string) bool {
+	return slices.ContainsFunc(p.faults, func(f fault) bool { return f.name == kind })
 }
 
 // downtime draws how long a process stays away.
@@ -162,7 +180,7 @@ func (w *World) blackout() {
 
 func (w *World) pause() {
 	if n := w.someNode(); n != nil {
-		d := w.between(50*time.Millisecond, 2500*time.Millisecond)
+		d := w.between(50*time.Millisecond, 1800*time.Millisecond)
 		w.happened("pause", "%s for %s", n, d)
 		n.pausedUntil = w.now + d
 	}
@@ -197,7 +215,7 @@ func (w *World) setCut(a int, list []int, out, in bool) {
 		w.net.cut[a][b] = w.net.cut[a][b] || out
 		w.net.cut[b][a] = w.net.cut[b][a] || in
 	}
-	w.after(w.between(100*time.Millisecond, 2500*time.Millisecond), func() {
+	w.after(w.between(100*time.Millisecond, 1800*time.Millisecond), func() {
 		for _, b := range list {
 			w.net.cut[a][b], w.net.cut[b][a] = false, false
 		}
@@ -294,7 +312,7 @@ func (w *World) alterMinISR() {
 	if n == nil || n.quorum.Image().TopicByName(topicName) == nil {
 		return
 	}
-	value := string(rune('1' + w.r.IntN(w.plan.replication)))
+	value := string(rune('0' + w.plan.minISRLeast + w.r.IntN(w.plan.replication-w.plan.minISRLeast+1)))
 	w.happened("min ISR", "%s", value)
 	n.submit(controller.AlterConfigs{Resources: []controller.ResourceChange{{Resource: meta.TopicResource(topicName),
 		Changes: []controller.ConfigChange{{Key: "min.insync.replicas", Op: controller.ConfigSet, Value: &value}}}}}, func(r controller.Reply, err error) {
