@@ -99,3 +99,22 @@ func removeAgain(t *testing.T, reused bool) {
 		t.Errorf("the new log holds %d bytes below %d, want %d equal ones, %v; rebuilt: %v", len(got), end, len(want), err, report.Rebuilt)
 	}
 }
+
+// TestRemove_ACrashDoesNotRememberTheLog: a partition moves away, the machine crashes
+// before the recovery points are stored again, and the partition comes back: an empty
+// log is made. Found by the seeded world, seed 59.
+func TestRemove_ACrashDoesNotRememberTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.append(0, 1, 800)
+		f.barrier()
+		f.must(f.d.Checkpoint(context.Background()))
+		f.must(f.d.RemoveLog(context.Background(), f.logs[0]))
+		f.told[0] = &reported{}
+		f.crash(3) // opens all logs
+		if end := f.logs[0].End(); end != 0 {
+			t.Errorf("the log ends at %d", end)
+		}
+		f.must(f.d.Close())
+	})
+}
