@@ -321,9 +321,8 @@ func (d *Dir) sort(entries []journal.Entry) map[journal.Key][]journal.Entry {
 	// The file of recovery points may be older than the removal: what it says of the
 	// log would speak against making an empty one, when its partition comes back.
 	for key, gone := range removed {
-		if _, known := d.mu.points[key]; gone && known {
-			delete(d.mu.points, key)
-			d.mu.pointsChanged = true
+		if gone {
+			d.forgetPointsLocked(key)
 		}
 	}
 	return byKey

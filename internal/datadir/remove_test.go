@@ -118,3 +118,32 @@ func TestRemove_ACrashDoesNotRememberTheLog(t *testing.T) {
 		f.must(f.d.Close())
 	})
 }
+
+// TestRemove_TheNextLogIsNotBelievedToBeSynced: the log is made anew at once, as the
+// repair of a replica does, before the recovery points are stored again. Those of the
+// old one must not be found for the new one: recovery would leave the journal's copy
+// of its records aside. Found by the seeded world, seed 59.
+func TestRemove_TheNextLogIsNotBelievedToBeSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		for n := range 3 {
+			f.append(0, n, 800)
+		}
+		f.barrier()
+		f.must(f.d.Checkpoint(context.Background()))
+		f.must(f.d.RemoveLog(context.Background(), f.logs[0]))
+		topic, id := topicOf(0)
+		var err error
+		f.logs[0], _, err = f.d.OpenLog(topic, id, smallConfig())
+		f.must(err)
+		f.told[0] = &reported{}
+		f.append(0, 7, 500)
+		f.barrier()
+		f.ground.Disk = f.ground.Disk.CrashWith(vfs.CrashOptions{Kind: vfs.CrashDrop})
+		f.ground.FS = f.ground.Disk
+		_ = f.d.Close()
+		f.open()
+		f.verify(0)
+		f.must(f.d.Close())
+	})
+}
