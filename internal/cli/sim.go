@@ -5,10 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/sim"
 )
 
@@ -81,7 +81,7 @@ func (a *app) simulate(f *simFlags) error {
 		return err
 	}
 	fmt.Fprintf(a.Streams.Err, "seed %d, %d worlds of %d events, version %s\n", f.seed, f.seeds, f.steps, a.version())
-	began := time.Now()
+	began := clock.Real{}.Now()
 	o := sim.Options{Seed: f.seed, Steps: f.steps, Faults: f.faults, Planted: f.planted}
 	if f.trace {
 		o.Trace = func(line string) { fmt.Fprintln(a.Streams.Err, line) }
@@ -92,7 +92,7 @@ func (a *app) simulate(f *simFlags) error {
 		return len(total.Failed) < findingsMax
 	})
 	view := viewOfSim(f, &total)
-	view.DurationSeconds = time.Since(began).Seconds()
+	view.DurationSeconds = clock.Real{}.Since(began).Seconds()
 	err := a.print(listing{value: view, text: func(bool) error { return a.simText(&view, &total) }})
 	if err == nil && len(view.Findings) > 0 {
 		return exit(ExitBad)

@@ -84,8 +84,8 @@ func (w *World) choose() plan {
 	p.producers = max(p.producers, p.partitions)
 	for _, f := range allFaults() {
 		chosen := w.chance(2)
-		if w.o.Faults != nil {
-			chosen = slices.Contains(w.o.Faults, f.name)
+		if wanted := w.wantedFaults(); wanted != nil {
+			chosen = slices.Contains(wanted, f.name)
 		}
 		if chosen {
 			f.every = w.between(f.every/2, 2*f.every)
@@ -98,6 +98,14 @@ func (w *World) choose() plan {
 	}
 	p.pace(w.between(400*time.Millisecond, 1500*time.Millisecond))
 	return p
+}
+
+// wantedFaults are the kinds that happen, nil where the seed chooses.
+func (w *World) wantedFaults() []string {
+	if w.o.Faults == nil {
+		return w.plant.faults
+	}
+	return w.o.Faults
 }
 
 // pace lets one fault happen in each such time: few kinds often, or many kinds seldom,
@@ -252,6 +260,7 @@ func (w *World) slowDown() {
 func (w *World) failSync() {
 	if n := w.someNode(); n != nil {
 		w.happened("failed sync", "%s", n)
+		n.faulty = true
 		n.disk.Inject(vfs.Fault{Op: vfs.OpSync, After: w.r.IntN(10), Times: 1})
 	}
 }
@@ -417,7 +426,7 @@ func (w *World) reassign() {
 
 // mayFail reports whether a failure has a cause among the faults.
 func (w *World) mayFail(n *node, err error) bool {
-	return errors.Is(err, vfs.ErrCrashed) || errors.Is(err, vfs.ErrNoSpace) && n.full || w.result.Faults["failed sync"] > 0
+	return errors.Is(err, vfs.ErrCrashed) || errors.Is(err, vfs.ErrNoSpace) && n.full || n.faulty
 }
 
 // heal ends the safety phase: everything is mended, and the world has to come to

@@ -31,6 +31,7 @@ type node struct {
 	wiped       bool // the disk is a new one: it joins and founds nothing
 	sick        int  // counts damage to this disk that recovery may find
 	full        bool // the disk has hardly any space
+	faulty      bool // a sync of the disk has failed, or will
 	skew        time.Duration
 
 	process

@@ -14,6 +14,8 @@ import (
 type plant struct {
 	text  string
 	seeds int // within so many seeds
+	// faults are the kinds that bring it out, where the seed's own choice seldom does.
+	faults []string
 	// What the broker does wrong.
 	ackBeforeSync, believeProposal, believeRefusal, believeAnswer, cutAtHighWatermark bool
 	reportUnsynced, reportUnmatched, takeLateAnswer, ackByOffset                      bool
@@ -42,18 +44,16 @@ var plants = map[string]plant{
 	"":                      {},
 	"ack-before-sync":       {text: "bytes are reported as durable before they are synced", seeds: 30, ackBeforeSync: true},
 	"believe-proposal":      {text: "a leader takes the ISR that it proposes for the one in force", seeds: 100, believeProposal: true},
-	"believe-refusal":       {text: "a leader takes any refusal of a repeated proposal for the outcome of the first", seeds: 400, believeRefusal: true},
+	"believe-refusal":       {text: "a leader takes any refusal of a repeated proposal for the outcome of the first", seeds: 400, faults: []string{"one-way cut", "delay", "pause", "kill", "min ISR"}, believeRefusal: true},
 	"believe-answer":        {text: "a leader acts on the answer to its proposal before the metadata that it names", seeds: 400, believeAnswer: true},
 	"cut-at-high-watermark": {text: "a replica cuts its log at its high watermark when it starts", seeds: 100, cutAtHighWatermark: true},
 	"report-unsynced":       {text: "a follower reports what it has fetched as durable", seeds: 50, reportUnsynced: true},
-	"report-unmatched":      {text: "a follower reports what it has not matched in this epoch", seeds: 200, reportUnmatched: true},
+	"report-unmatched":      {text: "a follower reports what it has not matched in this epoch", seeds: 200, faults: []string{"leader cut off", "delay", "loss"}, reportUnmatched: true},
 	"take-late-answer":      {text: "a follower takes the answer of an earlier leader for one of this", seeds: 200, takeLateAnswer: true},
 	"ack-by-offset":         {text: "an acknowledgement is keyed by its offset only", seeds: 400, ackByOffset: true},
 	"ack-early":             {text: "a batch is acknowledged when the leader alone has it", seeds: 5, partition: partition.Faults{AckEarly: true}},
 	"forget-producers":      {text: "the producers are not known again after a start", seeds: 50, partition: partition.Faults{ForgetProducers: true}},
 	"elect-first":           {text: "the controller elects the first live replica of the list", seeds: 30, decide: electFirst},
-	"elect-anybody":         {text: "the recovery election takes the first that answers", seeds: 200, decide: electAnybody},
-	"join-stale":            {text: "the controller does not compare the incarnations of proposed members", seeds: 400, decide: joinStale},
 }
 
 // electFirst decides, and where a leader is elected, puts the first live replica in
@@ -106,50 +106,4 @@ func firstLive(old meta.Partition, r *meta.PartitionChange, brokers map[kafka.Br
 		break
 	}
 	return &next
-}
-
-// electAnybody decides on recovery elections as if one replica were enough.
-func electAnybody(image *meta.Image, in controller.Inputs, command controller.Command) ([]meta.Record, controller.Reply, error) {
-	c, ok := command.(controller.RecoverPartitions)
-	if !ok {
-		return controller.Decide(image, in, command)
-	}
-	c.Reports = c.Reports[:1]
-	return controller.Decide(lowerMinISR(image, c.Reports[0]), in, c)
-}
-
-// lowerMinISR is an image in which the min ISR was always all replicas, so that one
-// report is enough.
-func lowerMinISR(image *meta.Image, r controller.LogReport) *meta.Image {
-	p, ok := image.Partition(kafka.TopicIDPartition{TopicID: r.TopicID, Partition: r.Partition})
-	if !ok {
-		return image
-	}
-	change := &meta.PartitionChange{Fields: meta.SetMinISR, PartitionRecord: *p.PartitionRecord}
-	change.LowestMinISR = len(p.Replicas)
-	change.MinISR = max(p.MinISR, 1)
-	next, _, err := image.Apply(image.Offset()+1, []meta.Record{change})
-	if err != nil {
-		return image
-	}
-	return next
-}
-
-// joinStale takes every member of a proposal for its present incarnation.
-func joinStale(image *meta.Image, in controller.Inputs, command controller.Command) ([]meta.Record, controller.Reply, error) {
-	c, ok := command.(controller.AlterISR)
-	if !ok {
-		return controller.Decide(image, in, command)
-	}
-	c.Changes = slices.Clone(c.Changes)
-	for i := range c.Changes {
-		members := slices.Clone(c.Changes[i].ISR)
-		for k := range members {
-			if b := image.Broker(members[k].ID); b != nil {
-				members[k].Epoch = b.Epoch
-			}
-		}
-		c.Changes[i].ISR = members
-	}
-	return controller.Decide(image, in, c)
 }
