@@ -94,11 +94,11 @@ func (s *Stepped) Tick() error {
 
 // Receive takes an encoded message of another member.
 func (s *Stepped) Receive(b []byte) error {
-	m, err := decodeMessage(b)
+	m, err := decodeMail(b)
 	if err != nil || s.err != nil {
 		return errors.Join(err, s.err)
 	}
-	s.c.step(m)
+	s.c.take(m)
 	return s.settle()
 }
 

@@ -158,7 +158,7 @@ func (n *node) openDir() error {
 
 func (n *node) openQuorum(voters []quorum.Voter) error {
 	id := n.dir.Identity()
-	o := quorum.Options{Env: n.ground(), Dir: dataDir, Self: n.id, ClusterID: id.ClusterID, DirectoryID: id.DirectoryID, Founded: id.Founded,
+	o := quorum.Options{Env: n.ground(), Dir: dataDir, Self: n.id, ClusterID: id.ClusterID, DirectoryID: id.DirectoryID, Founded: id.Founded, Starts: id.Starts,
 		Config: n.w.plan.config, Log: n.log(), Voters: voters, Join: n.wiped, Transport: n, Led: n.led}
 	for _, m := range n.w.nodes {
 		if m != n {

@@ -17,10 +17,10 @@ type plant struct {
 	// faults are the kinds that bring it out, where the seed's own choice seldom does.
 	faults []string
 	// What the broker does wrong.
-	ackBeforeSync, believeProposal, believeRefusal, believeAnswer, cutAtHighWatermark bool
-	reportUnsynced, reportUnmatched, takeLateAnswer, ackByOffset                      bool
-	partition                                                                         partition.Faults
-	decide                                                                            quorum.Decider
+	ackBeforeSync, believeProposal, believeAnswer, cutAtHighWatermark bool
+	reportUnsynced, reportUnmatched, takeLateAnswer, ackByOffset      bool
+	partition                                                         partition.Faults
+	decide                                                            quorum.Decider
 }
 
 // Plants lists the names of planted faults, in order.
@@ -44,7 +44,6 @@ var plants = map[string]plant{
 	"":                      {},
 	"ack-before-sync":       {text: "bytes are reported as durable before they are synced", seeds: 30, ackBeforeSync: true},
 	"believe-proposal":      {text: "a leader takes the ISR that it proposes for the one in force", seeds: 100, believeProposal: true},
-	"believe-refusal":       {text: "a leader takes any refusal of a repeated proposal for the outcome of the first", seeds: 400, faults: []string{"one-way cut", "delay", "pause", "kill", "min ISR"}, believeRefusal: true},
 	"believe-answer":        {text: "a leader acts on the answer to its proposal before the metadata that it names", seeds: 400, believeAnswer: true},
 	"cut-at-high-watermark": {text: "a replica cuts its log at its high watermark when it starts", seeds: 100, cutAtHighWatermark: true},
 	"report-unsynced":       {text: "a follower reports what it has fetched as durable", seeds: 50, reportUnsynced: true},

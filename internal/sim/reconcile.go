@@ -233,7 +233,7 @@ func (r *replica) believe(x *proposal) {
 
 func (r *replica) answered(x *proposal, result controller.ISRResult) {
 	r.n.w.note("%s is answered %d %s", r, result.Code, result.Message)
-	refused := result.Refused() && !x.doubt || result.Code != kafka.ErrNone && r.n.w.plant.believeRefusal
+	refused := result.Refused() && !x.doubt
 	switch {
 	case refused:
 		if r.proposal == x {
