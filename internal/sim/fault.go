@@ -499,6 +499,9 @@ func (w *World) unrest() string {
 		if len(n.damage) > 0 {
 			return n.String() + " is not repaired"
 		}
+		if n.applied < w.check.newest.Offset() {
+			return n.String() + " has not followed the metadata"
+		}
 	}
 	if w.load.topic.IsZero() {
 		return "the topic is not made"
@@ -558,8 +561,10 @@ func (c *checker) rest() {
 		for _, r := range n.order {
 			h := c.historyOf(r.id)
 			spans := c.readFrom(r, 0, r.p.Offsets().LogEnd)
-			if !slices.Equal(spans, h.spans) {
-				c.w.find("%s does not hold what is committed", r)
+			for i := range max(len(spans), len(h.spans)) {
+				if i >= len(spans) || i >= len(h.spans) || spans[i] != h.spans[i] {
+					c.w.find("%s holds %v where %v is committed", r, spans[min(i, len(spans)):min(i+1, len(spans))], h.spans[min(i, len(h.spans)):min(i+1, len(h.spans))])
+				}
 			}
 		}
 	}
