@@ -120,7 +120,7 @@ func (a *app) root() *cobra.Command {
 	for id, list := range map[string][]*cobra.Command{
 		"broker": {a.devCommand(), a.serverCommand()},
 		"client": {a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.clusterCommand(), a.apiCommand()},
-		"tools":  {a.logCommand(), a.configCommand(), a.profileCommand(), a.versionCommand()},
+		"tools":  {a.logCommand(), a.simCommand(), a.configCommand(), a.profileCommand(), a.versionCommand()},
 	} {
 		for _, c := range list {
 			c.GroupID = id

@@ -253,7 +253,7 @@ func (d *Dir) checkpointLog(s *logState) bool {
 		return true
 	}
 	d.stats.Checkpoints.Add(1)
-	if !d.hurry.Load() {
+	if !d.hurry.Load() && !d.o.Stepped {
 		d.o.Env.Clock.Sleep(checkpointPause)
 	}
 	return true
@@ -304,7 +304,9 @@ func (d *Dir) release() bool {
 // sort gives each log its entries, in order, without what fences declare dead.
 func (d *Dir) sort(entries []journal.Entry) map[journal.Key][]journal.Entry {
 	byKey := make(map[journal.Key][]journal.Entry)
+	removed := make(map[journal.Key]bool) // by a fence, with nothing behind it
 	for _, e := range entries {
+		removed[e.Key] = e.Kind == journal.Fence && e.Base == 0 && d.o.mutant != mutantIgnoreFence
 		if e.Kind != journal.Fence {
 			byKey[e.Key] = append(byKey[e.Key], e)
 		} else if d.o.mutant != mutantIgnoreFence {
@@ -314,6 +316,13 @@ func (d *Dir) sort(entries []journal.Entry) map[journal.Key][]journal.Entry {
 	for key, list := range byKey {
 		if len(list) == 0 {
 			delete(byKey, key)
+		}
+	}
+	// The file of recovery points may be older than the removal: what it says of the
+	// log would speak against making an empty one, when its partition comes back.
+	for key, gone := range removed {
+		if gone {
+			d.forgetPointsLocked(key)
 		}
 	}
 	return byKey

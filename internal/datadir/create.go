@@ -65,7 +65,7 @@ func (d *Dir) missing(n *NewLog) (log.Options, bool) {
 	if _, err := log.ReadIdentity(d.o.Env.FS, dir); !errors.Is(err, log.ErrUnfinished) {
 		return o, false
 	}
-	return o, !d.existed(o.Key)
+	return o, !d.existed(o.Key) && !d.isForgotten(o.Key)
 }
 
 func (d *Dir) options(dir string, n *NewLog) log.Options {

@@ -14,13 +14,19 @@ import (
 // meanwhile. It waits for the disk.
 func (d *Dir) Cut(l *log.Log, to kafka.Offset) error {
 	if to >= l.End() {
-		return l.TruncateSuffix(to) // only leader epochs without a batch go
+		if err := l.TruncateSuffix(to); err != nil { // only leader epochs without a batch go
+			return d.cutFailed(l, err)
+		}
+		return nil
 	}
-	if err := d.fenceOff(l, to); err != nil {
-		return fmt.Errorf("cut %s at %d: %w", l.Dir(), to, err)
+	err := d.fenceOff(l, to)
+	if err != nil {
+		err = fmt.Errorf("cut %s at %d: %w", l.Dir(), to, err)
+	} else {
+		err = l.TruncateSuffix(to)
 	}
-	if err := l.TruncateSuffix(to); err != nil {
-		return err
+	if err != nil {
+		return d.cutFailed(l, err)
 	}
 	d.recut(l)
 	return nil
@@ -29,14 +35,26 @@ func (d *Dir) Cut(l *log.Log, to kafka.Offset) error {
 // Restart empties an open log and lets it begin at start, which is above its end.
 // Otherwise it is as Cut.
 func (d *Dir) Restart(l *log.Log, start kafka.Offset) error {
-	if err := d.fenceOff(l, 0); err != nil {
-		return fmt.Errorf("begin %s anew at %d: %w", l.Dir(), start, err)
+	err := d.fenceOff(l, 0)
+	if err != nil {
+		err = fmt.Errorf("begin %s anew at %d: %w", l.Dir(), start, err)
+	} else {
+		err = l.TruncatePrefix(start)
 	}
-	if err := l.TruncatePrefix(start); err != nil {
-		return err
+	if err != nil {
+		return d.cutFailed(l, err)
 	}
 	d.recut(l)
 	return nil
+}
+
+// cutFailed stops the directory where the log is offline by the failure: then a write
+// or a sync has failed. A full disk is no such failure.
+func (d *Dir) cutFailed(l *log.Log, err error) error {
+	if l.Err() != nil {
+		d.stop(err)
+	}
+	return err
 }
 
 // fenceOff brings the log into its segments and declares the journal's part of it

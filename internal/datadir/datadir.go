@@ -52,6 +52,8 @@ type Options struct {
 	// a hundredth of the file system, within bounds.
 	ReserveBytes int64
 	Log          *slog.Logger
+	// Stepped: nothing happens by itself, see step.go. For simulations.
+	Stepped bool
 
 	mutant    mutant // a planted fault; tests only
 	noPayload bool   // every span is synced in its segment; for measuring
@@ -100,7 +102,10 @@ type Dir struct {
 	asks   chan chan bool // for a checkpoint now; not buffered
 	// asideTurn is held while the file of entries put aside is changed.
 	asideTurn chan struct{}
-	exported  [3][]byte // what Kafka's files hold; of the checkpoint goroutine
+	// pointsTurn is held while the file of recovery points is written.
+	pointsTurn chan struct{}
+	exported   [3][]byte // what Kafka's files hold; of the checkpoint goroutine
+	taken      *group    // the round that has begun; stepped only
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -127,6 +132,10 @@ type Dir struct {
 		// noteHigh are the high watermarks that the replayed journal notes, of logs that
 		// are not open yet.
 		noteHigh map[journal.Key]kafka.Offset
+		// forgotten are logs whose points the stored file may still have, each with a
+		// number that counts how often that was so. None of them is made anew before.
+		forgotten map[journal.Key]uint64
+		forgets   uint64
 		// deleted are topics of which the metadata says that they were deleted, and
 		// which may have left something here.
 		deleted map[kafka.TopicID]bool
@@ -148,10 +157,11 @@ type Stats struct {
 // journal. It starts the goroutines of the flush rounds. The caller closes it.
 func Open(o Options) (*Dir, error) {
 	signal := func() chan struct{} { return make(chan struct{}, 1) }
-	d := &Dir{o: o, kick: signal(), wanted: signal(), freed: signal(), doubt: signal(), asideTurn: signal(), asks: make(chan chan bool)}
+	d := &Dir{o: o, kick: signal(), wanted: signal(), freed: signal(), doubt: signal(), asideTurn: signal(), pointsTurn: signal(), asks: make(chan chan bool)}
 	d.mu.fill, d.mu.spare, d.mu.group = &group{}, &group{}, 1
 	d.mu.logs, d.mu.byKey = make(map[*log.Log]*logState), make(map[journal.Key]*logState)
 	d.mu.deleted = make(map[kafka.TopicID]bool)
+	d.mu.forgotten = make(map[journal.Key]uint64)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	if err := d.open(); err != nil {
 		d.cancel()
@@ -364,7 +374,9 @@ func (d *Dir) closeLogs() error {
 	states, _ := d.states(0, true)
 	d.eachState(states, func(s *logState) bool {
 		end := s.log.End()
-		if err := s.log.Close(); err != nil {
+		// A log that is offline closes without a word, and what it holds may not be
+		// on the disk: the next start has to look.
+		if err := errors.Join(s.log.Err(), s.log.Close()); err != nil {
 			first.CompareAndSwap(nil, &stopped{err})
 			return false
 		}

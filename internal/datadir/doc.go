@@ -60,4 +60,5 @@
 //	points.go     recovery points and Kafka's checkpoint files
 //	space.go      the reserve of free space
 //	run.go        the goroutines
+//	step.go       without goroutines, for simulations
 package datadir

@@ -166,6 +166,9 @@ func (d *Dir) write(r *journal.Round) (uint64, error) {
 	for errors.Is(err, journal.ErrFull) {
 		d.hurry.Store(true)
 		d.wakeCheckpoint()
+		if d.o.Stepped && !d.upkeep(false) {
+			return 0, fmt.Errorf("nothing gives the ring space back: %w", err)
+		}
 		select {
 		case <-d.freed:
 		case <-d.ctx.Done():
@@ -245,6 +248,10 @@ func (d *Dir) syncParallel(segments []*log.Segment) error {
 	places := make(chan struct{}, syncsAtOnce)
 	var all sync.WaitGroup
 	for i, s := range segments[1:] {
+		if d.o.Stepped {
+			errs[i+1] = s.SyncData()
+			continue
+		}
 		places <- struct{}{}
 		all.Go(func() {
 			errs[i+1] = s.SyncData()

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"path"
 
+	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
 	"holdfast/internal/log"
+	"holdfast/internal/vfs"
 )
 
 // OpenLog opens the log of a partition, or creates it. A directory that holds
@@ -69,6 +71,11 @@ func (d *Dir) createLog(o log.Options) (*log.Log, log.Report, error) {
 		return nil, log.Report{}, fmt.Errorf("open log: %w", &log.CorruptionError{File: o.Dir, Offset: kafka.NoOffset,
 			Cause: errors.New("the directory is missing, and it held acknowledged data")})
 	}
+	if d.isForgotten(o.Key) && !d.storePoints() {
+		// The stored ones say that everything up to them is in synced segments.
+		// Believed of the new log, they would have a crash take its records away.
+		return nil, log.Report{}, errors.Join(d.Err(), fmt.Errorf("open log %s: the recovery points of the one before cannot be taken back: %w", o.Dir, vfs.ErrNoSpace))
+	}
 	l, err := log.Create(o)
 	if err != nil {
 		return nil, log.Report{}, err
@@ -77,6 +84,14 @@ func (d *Dir) createLog(o log.Options) (*log.Log, log.Report, error) {
 	defer d.mu.Unlock()
 	d.adoptLocked(l, 0)
 	return l, log.Report{}, nil
+}
+
+// isForgotten reports whether points of a log that is gone may still be stored.
+func (d *Dir) isForgotten(key journal.Key) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.mu.forgotten[key]
+	return ok
 }
 
 // adoptLocked takes an open log in. Everything in it is in synced segments.

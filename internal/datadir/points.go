@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -122,9 +123,11 @@ func (d *Dir) loadPoints() error {
 }
 
 // storePoints makes the recovery points durable when they have changed. It
-// returns false when it could not. Only the goroutine of the checkpoints calls
-// it, and Close after that has ended.
+// returns false when it could not. Callers take turns, so that what is stored last
+// is what was true last.
 func (d *Dir) storePoints() bool {
+	d.pointsTurn <- struct{}{}
+	defer func() { <-d.pointsTurn }()
 	d.mu.Lock()
 	if !d.mu.pointsChanged {
 		d.mu.Unlock()
@@ -132,17 +135,23 @@ func (d *Dir) storePoints() bool {
 	}
 	d.mu.pointsChanged = false
 	content := encodePoints(d.mu.points)
+	forgotten := maps.Clone(d.mu.forgotten)
 	d.mu.Unlock()
 	if d.Err() != nil {
 		return false
 	}
 	err := vfs.WriteFile(d.o.Env.FS, path.Join(d.o.Dir, pointsName), content)
+	d.mu.Lock()
+	d.mu.pointsChanged = d.mu.pointsChanged || err != nil
+	for key, number := range forgotten {
+		if err == nil && d.mu.forgotten[key] == number {
+			delete(d.mu.forgotten, key)
+		}
+	}
+	d.mu.Unlock()
 	if err == nil {
 		return true
 	}
-	d.mu.Lock()
-	d.mu.pointsChanged = true
-	d.mu.Unlock()
 	d.writeFailed("recovery points", err)
 	return false
 }

@@ -260,6 +260,8 @@ func (d *Dir) forgetPointsLocked(key journal.Key) {
 	if _, ok := d.mu.points[key]; ok {
 		delete(d.mu.points, key)
 		d.mu.pointsChanged = true
+		d.mu.forgets++
+		d.mu.forgotten[key] = d.mu.forgets
 	}
 }
 

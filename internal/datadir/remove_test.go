@@ -99,3 +99,51 @@ func removeAgain(t *testing.T, reused bool) {
 		t.Errorf("the new log holds %d bytes below %d, want %d equal ones, %v; rebuilt: %v", len(got), end, len(want), err, report.Rebuilt)
 	}
 }
+
+// TestRemove_ACrashDoesNotRememberTheLog: a partition moves away, the machine crashes
+// before the recovery points are stored again, and the partition comes back: an empty
+// log is made. Found by the seeded world, seed 59.
+func TestRemove_ACrashDoesNotRememberTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.append(0, 1, 800)
+		f.barrier()
+		f.must(f.d.Checkpoint(context.Background()))
+		f.must(f.d.RemoveLog(context.Background(), f.logs[0]))
+		f.told[0] = &reported{}
+		f.crash(3) // opens all logs
+		if end := f.logs[0].End(); end != 0 {
+			t.Errorf("the log ends at %d", end)
+		}
+		f.must(f.d.Close())
+	})
+}
+
+// TestRemove_TheNextLogIsNotBelievedToBeSynced: the log is made anew at once, as the
+// repair of a replica does, before the recovery points are stored again. Those of the
+// old one must not be found for the new one: recovery would leave the journal's copy
+// of its records aside. Found by the seeded world, seed 59.
+func TestRemove_TheNextLogIsNotBelievedToBeSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		for n := range 3 {
+			f.append(0, n, 800)
+		}
+		f.barrier()
+		f.must(f.d.Checkpoint(context.Background()))
+		f.must(f.d.RemoveLog(context.Background(), f.logs[0]))
+		topic, id := topicOf(0)
+		var err error
+		f.logs[0], _, err = f.d.OpenLog(topic, id, smallConfig())
+		f.must(err)
+		f.told[0] = &reported{}
+		f.append(0, 7, 500)
+		f.barrier()
+		f.ground.Disk = f.ground.Disk.CrashWith(vfs.CrashOptions{Kind: vfs.CrashDrop})
+		f.ground.FS = f.ground.Disk
+		_ = f.d.Close()
+		f.open()
+		f.verify(0)
+		f.must(f.d.Close())
+	})
+}

@@ -632,3 +632,39 @@ func TestSubmit_JoinsSmallExtents(t *testing.T) {
 	}
 	f.must(f.d.Close())
 }
+
+// A sync that fails under a cut takes the log offline: the cut stops the directory as
+// any failed sync does, and a stop in order afterwards must not say that everything
+// is on the disk. Found by the seeded world, seed 406.
+func TestFailedSync_UnderACutIsNoCleanStop(t *testing.T) {
+	for name, fail := range map[string]func(*fixture) error{
+		"cut":        func(f *fixture) error { return f.d.Cut(f.logs[0], 2) },
+		"checkpoint": func(f *fixture) error { _, err := f.logs[0].Checkpoint(); return err },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFixture(t)
+			for n := range 3 {
+				f.append(0, n, 800)
+			}
+			f.barrier()
+			f.ground.Disk.Inject(vfs.Fault{Op: vfs.OpSync, Path: "*.log", Times: 1})
+			if fail(f) == nil {
+				t.Fatal("the fault did not show")
+			}
+			if name == "cut" && f.d.Err() == nil {
+				t.Error("a cut that fails to sync leaves the directory running")
+			}
+			if f.d.Close() == nil {
+				t.Error("the directory says that it was closed in order")
+			}
+			f.ground = f.ground.Kill(7)
+			f.open()
+			if f.d.WasClean() {
+				t.Fatal("the next start believes it")
+			}
+			f.crash(3)
+			f.verify(0)
+			f.must(f.d.Close())
+		})
+	}
+}

@@ -1,6 +1,9 @@
 package datadir
 
 func (d *Dir) start() {
+	if d.o.Stepped {
+		return
+	}
 	d.group.Go(d.runFlush)
 	d.group.Go(d.runCheckpoint)
 	d.group.Go(d.runSpace)

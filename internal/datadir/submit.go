@@ -208,6 +208,9 @@ func (d *Dir) await(ctx context.Context, add func(*group)) error {
 	d.mu.fill.waiting = append(d.mu.fill.waiting, done)
 	d.mu.Unlock()
 	d.wakeFlusher()
+	if d.o.Stepped {
+		d.runRounds()
+	}
 	select {
 	case err := <-done:
 		return err

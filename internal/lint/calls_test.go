@@ -31,7 +31,7 @@ var bannedImports = []ban{
 	{"io/ioutil", nil, nil, "use io, or vfs.FS"},
 	{"os/exec", nil, []string{"tests", "cli"}, "a broker runs no other program"},
 	{"math/rand", nil, nil, "use env.Rand"},
-	{"math/rand/v2", nil, []string{"env", "vfs", "vnet", "cli", "tests"}, "use env.Rand"},
+	{"math/rand/v2", nil, []string{"env", "vfs", "vnet", "sim", "cli", "tests"}, "use env.Rand"},
 	{"crypto/rand", nil, []string{"env", "tests"}, "use env.Rand"},
 }
 

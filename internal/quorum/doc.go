@@ -46,6 +46,7 @@
 //	quorum.go     Quorum: Open, Subscribe, Image, Receive, LeaderDead, Close
 //	submit.go     Submit: here, or forwarded; what is tried again
 //	run.go        the loop; the observer's loop
+//	step.go       the same without a goroutine, for simulations
 //	core.go       one step at a time: tick, message, proposals, Ready
 //	propose.go    commands to entries; who waits for which entry
 //	apply.go      committed entries to images

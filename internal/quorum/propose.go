@@ -58,7 +58,11 @@ func (c *core) propose(batch []*submission) {
 
 // proposeOne returns how much of the room its entry takes.
 func (c *core) proposeOne(s *submission, room int64) (taken int64) {
-	records, reply, err := controller.Decide(c.tip, c.inputs(), s.command)
+	decide := Decider(controller.Decide)
+	if c.o.decide != nil {
+		decide = c.o.decide
+	}
+	records, reply, err := decide(c.tip, c.inputs(), s.command)
 	if err != nil || len(records) == 0 {
 		reply.Offset = c.tip.Offset() // what the reply says was decided on
 		s.reply, s.err = reply, err

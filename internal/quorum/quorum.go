@@ -52,6 +52,8 @@ type Options struct {
 	// Led is called when this member begins to decide on commands, and when it
 	// ends, with the term. It must not wait. Nil: nobody is told.
 	Led func(leading bool, term kafka.LeaderEpoch)
+
+	decide Decider // nil: controller.Decide; see OpenStepped
 }
 
 // tickInterval is the library's unit of time.

@@ -132,28 +132,36 @@ func openVote(fsys vfs.FS, name string) (*voteFile, error) {
 		return nil, fmt.Errorf("open vote: %w", err)
 	}
 	file := &voteFile{file: f, last: v}
-	if !repair {
-		return file, nil
+	// Slots that are equal may be so in the page cache only: where the sync of slot B
+	// has failed, the process that found that out has ended, but its page looks clean
+	// and is not on the disk. Written again, it is; otherwise slot A would be written
+	// next, and a power cut then would leave slots that are two writes apart.
+	slots := voteSlots[1:]
+	if repair {
+		slots = voteSlots
 	}
-	if err := file.write(v); err != nil {
+	if err := file.write(v, slots); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return file, nil
 }
 
+// voteSlots are the positions of the slots, in the order in which they are written.
+var voteSlots = []int64{0, voteSlotSize}
+
 // store makes v durable, with the next sequence.
 func (f *voteFile) store(v vote) error {
 	v.sequence = f.last.sequence + 1
-	if err := f.write(v); err != nil {
+	if err := f.write(v, voteSlots); err != nil {
 		return err
 	}
 	f.last = v
 	return nil
 }
 
-func (f *voteFile) write(v vote) error {
+func (f *voteFile) write(v vote, slots []int64) error {
 	slot := v.appendSlot(nil)
-	for _, at := range [...]int64{0, voteSlotSize} {
+	for _, at := range slots {
 		if _, err := f.file.WriteAt(slot, at); err != nil {
 			return fmt.Errorf("write vote: %w", err)
 		}
