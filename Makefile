@@ -6,7 +6,7 @@ BENCHFLAGS ?=
 PROVEFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev build test race vet fmt lint fuzz check accident rigs prove bench gen clean
+.PHONY: help dev build test race vet fmt lint fuzz check accident rigs rigs-cluster prove bench gen clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ check: ## what CI runs: .ci/run
 
 accident: ## the classic accident with three real brokers: it happens where it is allowed, and does not by default (under 60 s)
 	@go test -count 1 -tags rig -v -run '^TestAccident$$' ./tests/accident
+
+rigs-cluster: ## small counts of the rigs of three brokers: accidents, kills, gaps (not part of check yet)
+	go run ./tests/prove -ci -only accident,cluster,failover $(PROVEFLAGS)
 
 rigs: ## small counts of every rig: one broker and three, killed, paused, cut off, without power; clients, bad input, quick start
 	go run ./tests/prove -ci $(PROVEFLAGS)

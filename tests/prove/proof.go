@@ -20,6 +20,7 @@ type proof struct {
 	commit  string
 	machine string
 	runs    []outcome
+	absent  []string // suites that were left out
 }
 
 // markdown renders the proof.
@@ -31,6 +32,9 @@ func (p proof) markdown() string {
 	b.WriteString("| suite | passed | failed | skipped | seconds |\n|---|---|---|---|---|\n")
 	for _, r := range p.runs {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f |\n", r.name(), r.passed, r.failed, r.skipped, r.took.Seconds())
+	}
+	for _, name := range p.absent {
+		fmt.Fprintf(&b, "| %s | **not run** | | | |\n", name)
 	}
 	b.WriteString("\n| test | what was done | rounds | acknowledged | lost | duplicated | other anomalies | figures | seed | seconds | verdict |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
 	var missing []string

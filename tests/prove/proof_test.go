@@ -8,7 +8,7 @@ import (
 )
 
 func TestProofNamesWhatWasNotShown(t *testing.T) {
-	p := proof{commit: "abc", runs: []outcome{{
+	p := proof{commit: "abc", absent: []string{"young"}, runs: []outcome{{
 		suite: suite{name: "powercut"}, passed: 1, skipped: 1, small: true,
 		results: []rig.Result{
 			{Test: "TestA", What: "cut | power", Rounds: 50, Acknowledged: 7, Seed: 9},
@@ -19,7 +19,7 @@ func TestProofNamesWhatWasNotShown(t *testing.T) {
 	}}}
 	text := p.markdown()
 	for _, want := range []string{
-		"commit: abc", "| powercut (small counts) | 1 | 0 | 1 |", "| TestA | cut / power | 50 | 7 | 0 | 0 | 0 |  | 9 |", "| holds |",
+		"commit: abc", "| young | **not run** |", "| powercut (small counts) | 1 | 0 | 1 |", "| TestA | cut / power | 50 | 7 | 0 | 0 | 0 |  | 9 |", "| holds |",
 		"NOT SHOWN TestB: no loop device", "| caught |", "| **FAILED** |",
 	} {
 		if !strings.Contains(text, want) {
