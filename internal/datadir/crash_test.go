@@ -44,6 +44,13 @@ func (r *reported) Failed(err error) {
 	r.failed = err
 }
 
+// told is the durable end that was reported last.
+func (r *reported) told() kafka.Offset {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.durable
+}
+
 func (r *reported) promise() (kafka.Offset, []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -57,7 +57,7 @@ func cutWorkload(ground *env.Test, at kafka.Offset, how cutting) (w lives) {
 			if (i%4 == 3 || i == n-1) && d.Barrier(d.ctx) != nil {
 				return false
 			}
-			w.durable[life] = max(w.durable[life], r.durable)
+			w.durable[life] = max(w.durable[life], r.told())
 		}
 		return true
 	}

@@ -74,8 +74,13 @@ func openCore(o *Options) (*core, error) {
 		waiting: map[uint64][]*submission{}, publish: func(*meta.Image) {}, memory: memory{life: o.Env.Rand.Uint64(), of: map[uint64]recollection{}, vouched: map[uint64]bool{}}}
 	c.node, err = raft.NewRawNode(raftConfig(c.id, store, logger{o.Log}))
 	if err != nil {
+		err = fmt.Errorf("start raft: %w", err)
+	} else {
+		err = c.loadMemory()
+	}
+	if err != nil {
 		_ = store.close(true)
-		return nil, fmt.Errorf("start raft: %w", err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -113,10 +118,15 @@ func (c *core) tick() error {
 		// the refusal of a command.
 		_ = c.store.reserve.establish()
 	}
-	if c.store.witness && c.ticks%witnessTicks == 0 {
-		return c.store.saveWitness()
+	if c.ticks%witnessTicks != 0 {
+		return nil
 	}
-	return nil
+	if c.store.witness {
+		if err := c.store.saveWitness(); err != nil {
+			return err
+		}
+	}
+	return c.saveMemory()
 }
 
 // step takes a message of another member. Messages that do not fit are dropped:
@@ -301,6 +311,9 @@ func (c *core) close(failed bool) error {
 	var err error
 	if !failed && c.store.bytes >= closingSnapshotBytes && uint64(c.image.Offset()) > c.store.snapIndex {
 		err = c.trySnapshot()
+	}
+	if !failed && err == nil {
+		err = c.saveMemory()
 	}
 	err = errors.Join(err, c.store.close(failed || err != nil))
 	if r := c.store.reserve.close(); err == nil {

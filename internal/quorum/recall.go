@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path"
 
-	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"holdfast/internal/kafka"
@@ -28,8 +27,9 @@ import (
 // the question: an answer to an earlier life says nothing. The member compares, when
 // the answer comes: what others recall of it can only be less than what it has by then.
 // What a witness recalls is the term and the committed entries of a member's messages
-// since it started itself, and the start counter of the registration, which is in the
-// metadata. If every witness is down or has started since, a copy is not found out.
+// (see memory.go), and the start counter of the registration, which is in the metadata.
+// If every witness is down, or died within a second of what only it knew, a copy is not
+// found out.
 const (
 	recallMark    = 0xff
 	recallVersion = 1
@@ -112,34 +112,6 @@ func (c *core) take(m mail) {
 	}
 }
 
-// memory is what this member recalls of others, and others of it.
-type memory struct {
-	of   map[uint64]recollection // by raft id
-	life uint64
-	// proven: a majority of the voters has compared, and none recalls more.
-	proven  bool
-	vouched map[uint64]bool
-}
-
-// note remembers what a message says about its sender. Entries count that are
-// committed: others may be cut in order.
-func (y *memory) note(m *pb.Message, now raft.BasicStatus) {
-	r := y.of[m.GetFrom()]
-	switch m.GetType() {
-	case pb.MsgPreVote, pb.MsgPreVoteResp: // of a term that may never be
-		return
-	case pb.MsgAppResp:
-		// In an earlier term it may have stored others than were committed later.
-		if !m.GetReject() && now.RaftState == raft.StateLeader && m.GetTerm() == now.GetTerm() {
-			r.last = max(r.last, min(m.GetIndex(), now.GetCommit()))
-		}
-	case pb.MsgApp: // a leader has what it knows to be committed
-		r.last = max(r.last, m.GetCommit())
-	}
-	r.term = max(r.term, m.GetTerm())
-	y.of[m.GetFrom()] = r
-}
-
 // ask asks the voters that have not compared yet.
 func (c *core) ask() {
 	if c.memory.proven {
@@ -188,7 +160,8 @@ func (c *core) noteRecall(a *recall) {
 	c.prove()
 }
 
-// recallTicks is how long a member waits for those that do not answer.
+// recallTicks is how long a member waits, once a majority has compared, for those that
+// have not answered.
 const recallTicks = 5
 
 // prove looks whether enough have compared.
@@ -201,7 +174,10 @@ func (c *core) prove() {
 		}
 		silent = silent || vouched < voters
 	}
-	if silent && c.ticks < recallTicks {
+	if c.memory.enough == 0 {
+		c.memory.enough = max(c.ticks, 1)
+	}
+	if silent && c.ticks < c.memory.enough+recallTicks {
 		return
 	}
 	c.memory.proven = true
