@@ -270,6 +270,13 @@ const sayAfter = 3 * time.Second
 func (n *Node) sayWaits(ctx context.Context) {
 	for n.wait(ctx, sayAfter) == nil {
 		d := n.quorum.Describe()
+		if own := n.dir.Identity(); d.Leader == own.NodeID && !slices.ContainsFunc(d.Voters, func(v quorum.Replica) bool { return v.Directory == own.DirectoryID }) {
+			// A command for the leader would come back to this process.
+			reason := fmt.Sprintf("two brokers have this id: broker %d with another data directory leads the metadata quorum", own.NodeID)
+			n.waits.Store(&reason)
+			n.o.Log.Error(reason + "; give this one an id of its own (node.id), or stop the other")
+			continue
+		}
 		n.o.Log.Warn("waiting for the metadata quorum: a majority of its voters has to run", "leader", d.Leader, "voters", len(d.Voters), "term", d.Term)
 	}
 }
