@@ -222,7 +222,7 @@ type ForeignClusterError struct {
 
 // Error implements error.
 func (e *ForeignClusterError) Error() string {
-	return fmt.Sprintf("the data directory is of cluster %s, and %s is of another cluster (%s): name the brokers of the directory's cluster, or give this broker a directory of its own", e.Own, e.Address, e.Says)
+	return fmt.Sprintf("this broker belongs to cluster %s, and %s to another cluster (%s): name the brokers of the directory's cluster, or give this broker a directory of its own", e.Own, e.Address, e.Says)
 }
 
 // Know asks the named addresses once whether they are of this directory's cluster. A

@@ -141,13 +141,14 @@ func (n *Node) comeIn(ctx context.Context) error {
 			o.Voters = append(o.Voters, quorum.Voter{Node: v.Broker, Directory: v.Directory})
 		}
 	}
-	if len(n.o.Config.Bootstrap) > 0 && id.Founded && !n.hasSnapshot() {
-		if err := n.founder.Meet(ctx); err != nil { // whom to get the first metadata from
-			return err
+	if len(n.o.Config.Bootstrap) > 0 && id.Founded {
+		n.open() // the others may be asking as well; clients are sent away
+		if err := n.founder.Know(ctx); err != nil {
+			return fmt.Errorf("data directory %s: %w", n.o.DataDir, err)
 		}
 	}
-	if len(n.o.Config.Bootstrap) > 0 && id.Founded {
-		if err := n.founder.Know(ctx); err != nil {
+	if len(n.o.Config.Bootstrap) > 0 && id.Founded && !n.hasSnapshot() {
+		if err := n.founder.Meet(ctx); err != nil { // whom to get the first metadata from
 			return err
 		}
 	}
