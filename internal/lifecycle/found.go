@@ -45,6 +45,9 @@ type Founder struct {
 	mu struct {
 		sync.Mutex
 		state founding.State
+		// strange are the addresses of which the log has said that they have another
+		// broker secret.
+		strange map[string]bool
 	}
 }
 
@@ -337,9 +340,30 @@ func (f *Founder) reach(ctx context.Context, self founding.State, address string
 		err = failure(response.ErrorCode, response.ErrorMessage)
 	}
 	if err != nil {
+		f.saySecret(address, err)
 		return founding.State{}, err
 	}
 	return decodeState(&response.State)
+}
+
+// saySecret warns, once for each address, that the broker there has another secret:
+// that does not pass by itself, as silence does.
+func (f *Founder) saySecret(address string, err error) {
+	var refused *auth.RefusedError
+	if !errors.As(err, &refused) || refused.Code != kafka.ErrSaslAuthenticationFailed {
+		return
+	}
+	f.mu.Lock()
+	said := f.mu.strange[address]
+	if f.mu.strange == nil {
+		f.mu.strange = map[string]bool{}
+	}
+	f.mu.strange[address] = true
+	f.mu.Unlock()
+	if !said {
+		f.o.Log.Warn("a named broker refuses this one; give every broker of the cluster the same secret (broker.secret.file) and start this one again",
+			"address", address, "error", err)
+	}
 }
 
 // OwnAddresses lists how others may write the addresses of listeners, as
