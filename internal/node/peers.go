@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/internal/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/config"
+	"holdfast/internal/founding"
 	"holdfast/internal/kafka"
 	"holdfast/internal/lifecycle"
 	"holdfast/internal/meta"
@@ -43,13 +45,14 @@ func (n *Node) connect() (err error) {
 	for i, b := range n.bound {
 		ports[i] = b.Advertised.Port
 	}
+	own := lifecycle.OwnAddresses(c.Listeners, ports)
 	n.founder, err = lifecycle.NewFounder(lifecycle.FounderOptions{Env: n.o.Env, Log: n.o.Log, Directory: n.dir, Config: c,
-		Own: lifecycle.OwnAddresses(c.Listeners, ports), Ask: n.askAddress})
+		Own: own, Ask: n.askAddress})
 	if err != nil {
 		return err
 	}
 	n.peers = peer.New(peer.Options{Env: n.o.Env, Log: n.o.Log, Secret: n.secret, Self: n.identity, Trusted: c.NetworkTrusted, Epoch: n.epochOf, Lost: n.lost})
-	n.peers.Name(c.Bootstrap)
+	n.peers.Name(slices.DeleteFunc(founding.Canonical(c.Bootstrap), func(a string) bool { return slices.Contains(own, a) }))
 	n.door = api.NewDoor(api.DoorOptions{Self: n.identity, Secret: n.secret, Trusted: c.NetworkTrusted, Rand: n.o.Env.Rand, Log: n.o.Log, Services: n.services(), Proven: n.peers.Heard})
 	return nil
 }

@@ -134,7 +134,8 @@ func (l *link) connect() (*connection, error) {
 		return nil, &UnreachableError{Broker: l.key.broker, Cause: ErrUnknown}
 	}
 	var failed []error
-	refused := len(at) == 1
+	// Nobody at a guessed address says nothing about the broker.
+	refused := len(at) == 1 && (l.key.broker == kafka.NoBroker || l.p.Address(l.key.broker) == at[0])
 	for _, address := range at {
 		c, err := l.open(address)
 		if err == nil {

@@ -90,8 +90,9 @@ type linkKey struct {
 	purpose Purpose
 }
 
-// Name sets the addresses that the operator has written, HOST:PORT each, where
-// brokers are looked for until the metadata names their endpoints.
+// Name sets the addresses that the operator has written, HOST:PORT each and none of
+// this broker's own, where brokers are looked for until the metadata names their
+// endpoints.
 func (p *Peers) Name(addresses []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
