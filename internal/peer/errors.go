@@ -24,6 +24,7 @@ var (
 	ErrLost = errors.New("the connection to the broker ended before its answer")
 
 	errSilent   = errors.New("no answer, and nothing else either")
+	errSelf     = errors.New("it is this broker")
 	errIdentity = errors.New("this broker's identity has changed")
 )
 

@@ -129,6 +129,9 @@ func (l *link) pause(ctx context.Context, d time.Duration) {
 
 // connect makes a connection to one of the addresses at which the broker may be.
 func (l *link) connect() (*connection, error) {
+	if l.key.broker == l.p.o.Self().Broker {
+		return nil, &UnreachableError{Broker: l.key.broker, Cause: errSelf}
+	}
 	at := l.p.candidates(l.key)
 	if len(at) == 0 {
 		return nil, &UnreachableError{Broker: l.key.broker, Cause: ErrUnknown}
