@@ -186,7 +186,8 @@ func TestOneWayCuts(t *testing.T) {
 // TestLastInSyncReturnsWithoutItsTail kills the followers, then the leader, which
 // is the last in sync, and gives it back a directory from before: its disk has
 // lost its tail. Whatever was acknowledged is at one of the followers too, because
-// two had to have it; the leader's own end counts for nothing.
+// two had to have it; the leader's own end counts for nothing, and neither does its
+// vote.
 func TestLastInSyncReturnsWithoutItsTail(t *testing.T) {
 	s := newScene(t, cluster.Options{Set: slowBackup})
 	last := s.leader()
@@ -200,7 +201,29 @@ func TestLastInSyncReturnsWithoutItsTail(t *testing.T) {
 	s.restore(last, backup)
 	s.must(s.c.Node(last).Launch())
 	time.Sleep(3 * time.Second)
+	s.foundOut(last)
 	s.judge("followers killed, then the last in sync, which returns with a directory without its tail")
+}
+
+// foundOut starts the others and waits until they have told a broker that its directory
+// is an older copy: the metadata has moved on since, with its acknowledgement. It does
+// what the broker then asks for.
+func (s *scene) foundOut(id kafka.BrokerID) {
+	s.t.Helper()
+	for _, n := range s.c.Others(id) {
+		s.must(n.Launch())
+	}
+	n := s.c.Node(id)
+	for deadline := time.Now().Add(20 * time.Second); n.Alive(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("broker %d runs on an older copy of its directory and does not know\n%s", id, s.c.Tails(3000))
+		}
+	}
+	if said := n.Said("older copy of itself"); len(said) == 0 {
+		s.t.Fatalf("broker %d ended without saying why:\n%s", id, n.Process().Tail(3000))
+	}
+	s.figure("the copy is found out and refused")
+	s.must(n.Wipe())
 }
 
 // TestRestoredSnapshot gives a follower a directory from a backup: older than what
