@@ -27,13 +27,18 @@ type History interface {
 // Diverges is the leader's half of matching: given its own log and where a
 // follower wants to go on (its last epoch and its end), it returns where the
 // follower's log leaves the leader's, and whether it does (KIP-595's answer in a
-// fetch). A follower without any epoch matches when it begins at or below the
-// leader's log start, which the caller has checked as for everybody.
+// fetch). Below every epoch that the leader knows the answer names the follower's own,
+// so that it keeps what stands below the end. A follower without any epoch matches when
+// it begins at or below the leader's log start, which the caller has checked as for
+// everybody.
 func Diverges(leader History, follower EpochEnd) (EpochEnd, bool) {
 	if follower.Epoch == kafka.NoLeaderEpoch {
 		return EpochEnd{}, false
 	}
 	own := leader.EndOf(follower.Epoch)
+	if own.Epoch == kafka.NoLeaderEpoch {
+		own.Epoch = follower.Epoch
+	}
 	return own, own.Epoch != follower.Epoch || own.End < follower.End
 }
 

@@ -135,20 +135,14 @@ func (p *Partition) diverging(r ReadRequest) *EpochEnd {
 	return nil
 }
 
-// divergingReplica is the same for a follower. Below every epoch that is known here
-// the answer names the follower's own, so that it keeps what stands below the end.
+// divergingReplica is the same for a follower, whose rules are isr's.
 func (p *Partition) divergingReplica(r ReadRequest) *EpochEnd {
-	if r.LastFetchedEpoch == kafka.NoLeaderEpoch {
+	part, diverges := isr.Diverges(history{p.log}, isr.EpochEnd{Epoch: r.LastFetchedEpoch, End: r.From})
+	if !diverges {
 		return nil
 	}
-	own, end := p.log.EpochFloor(r.LastFetchedEpoch)
-	if own == kafka.NoLeaderEpoch {
-		own = r.LastFetchedEpoch
-	}
-	if own == r.LastFetchedEpoch && end >= r.From {
-		return nil
-	}
-	return &EpochEnd{Epoch: own, End: end}
+	end := EpochEnd(part)
+	return &end
 }
 
 // readTo reads whole batches of [r.From, bound).
