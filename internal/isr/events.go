@@ -58,6 +58,17 @@ func (l *Leader) Flushed(end kafka.Offset, now time.Time) Effects {
 	return effects
 }
 
+// follower is the replica that an event with an offset is about; nil where the event
+// changes nothing: it comes from a stranger or from another incarnation than the
+// metadata names, or the own log has no such offset.
+func (l *Leader) follower(id kafka.BrokerID, epoch kafka.BrokerEpoch, at kafka.Offset) *replica {
+	r := l.replica(id)
+	if r == nil || r.id == l.self || r.epoch != epoch || at < 0 || at > l.end {
+		return nil
+	}
+	return r
+}
+
 // Fetch is a follower's fetch whose position matches the leader's log: the
 // follower has everything below From, though not on stable storage.
 type Fetch struct {
@@ -69,8 +80,8 @@ type Fetch struct {
 // Fetched tells of a fetch. One by a stranger, by another incarnation than the
 // metadata names, or beyond the own end changes nothing.
 func (l *Leader) Fetched(f Fetch, now time.Time) Effects {
-	r := l.replica(f.Replica)
-	if r == nil || r.id == l.self || r.epoch != f.Epoch || f.From < 0 || f.From > l.end {
+	r := l.follower(f.Replica, f.Epoch, f.From)
+	if r == nil {
 		return Effects{}
 	}
 	r.fetch.moved(f.From, l.end, now)
@@ -89,8 +100,8 @@ type Report struct {
 // epoch with this one's. Reports of strangers, of other incarnations and beyond the
 // own end change nothing; nor do old ones.
 func (l *Leader) Reported(p Report, now time.Time) Effects {
-	r := l.replica(p.Replica)
-	if r == nil || r.id == l.self || r.epoch != p.Epoch || p.Durable < 0 || p.Durable > l.end {
+	r := l.follower(p.Replica, p.Epoch, p.Durable)
+	if r == nil {
 		return Effects{}
 	}
 	r.durable.moved(p.Durable, l.end, now)
