@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/internal/clock"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -89,14 +91,7 @@ func (b *Broker) runProposals(ctx context.Context) {
 
 // pause waits. It is false when ctx has ended.
 func (b *Broker) pause(ctx context.Context, d time.Duration) bool {
-	t := b.o.Env.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return clock.Wait(ctx, b.o.Env.Clock, d, nil)
 }
 
 // run starts one opening on the group, which bounds how many run side by side.

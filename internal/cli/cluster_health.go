@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/internal/admin"
+	"holdfast/internal/clock"
 )
 
 // health is the verdict over a cluster.
@@ -74,11 +75,7 @@ func (a *app) clusterHealth(ctx context.Context, adm *kadm.Client, wait time.Dur
 			}
 			return nil
 		}
-		timer := a.Streams.Clock.NewTimer(healthEvery)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Wait(ctx, a.Streams.Clock, healthEvery, nil) {
 			return ctx.Err()
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"holdfast/internal/clock"
+
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -50,12 +52,7 @@ func (a *app) watch(cmd *cobra.Command, f func(ctx context.Context, adm *kadm.Cl
 		if _, err := out.Write(page.Bytes()); err != nil {
 			return err
 		}
-		timer := a.Streams.Clock.NewTimer(watchEvery)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		_ = clock.Wait(ctx, a.Streams.Clock, watchEvery, nil) // the loop looks at ctx
 	}
 	return nil
 }

@@ -166,6 +166,18 @@ func scaled(text string, unit int64) string {
 	return strconv.FormatInt(n*unit, 10)
 }
 
+// FoundingID is the id of the cluster to found, zero where none was set.
+func (b *Broker) FoundingID() (kafka.ClusterID, error) {
+	if b.ClusterID == "" {
+		return kafka.ClusterID{}, nil
+	}
+	id, err := kafka.ParseUUID(b.ClusterID)
+	if err != nil {
+		return kafka.ClusterID{}, fmt.Errorf("cluster.id: %w", err)
+	}
+	return kafka.ClusterID(id), nil
+}
+
 // WithDynamic returns the broker with other dynamic settings: those of every
 // broker and its own. The error is a *ValueError.
 func (b *Broker) WithDynamic(cluster, own map[string]string) (*Broker, error) {

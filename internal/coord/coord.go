@@ -253,14 +253,10 @@ func (c *Coordinator) awaitCurrent(ctx context.Context) error {
 }
 
 func (c *Coordinator) sleep(ctx context.Context, d time.Duration) error {
-	t := c.o.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return nil
-	case <-ctx.Done():
+	if !clock.Wait(ctx, c.o.Clock, d, nil) {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // work does what is due and returns when to look again.

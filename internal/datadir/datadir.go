@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/env"
 	"holdfast/internal/journal"
 	"holdfast/internal/kafka"
@@ -334,9 +335,8 @@ const closeTimeout = time.Minute
 // the clean-shutdown mark, unless something failed. Nothing may be submitted any
 // more.
 func (d *Dir) Close() error {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := clock.Within(context.Background(), d.o.Env.Clock, closeTimeout)
 	defer cancel()
-	defer d.o.Env.Clock.AfterFunc(closeTimeout, cancel).Stop()
 	err := d.Barrier(ctx)
 	d.mu.Lock()
 	if d.mu.closed {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/clock"
 	"holdfast/internal/kafka"
 	"holdfast/internal/peer"
 	"holdfast/internal/wire"
@@ -130,9 +131,8 @@ func (l *Lifecycle) reportTo(ctx context.Context, leader, id kafka.BrokerID, epo
 	request.BrokerID, request.BrokerEpoch = int32(id), int64(epoch)
 	request.Reason = fmt.Sprintf("its connection to broker %d ended, and the next one was refused", l.self)
 	response := wire.NewReportDeadResponse()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, fenceWait)
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(fenceWait, cancel).Stop()
 	if err := l.o.Peers.Do(ctx, leader, wire.KeyReportDead, &request, &response); err != nil {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/datadir"
 	"holdfast/internal/env"
@@ -57,8 +58,6 @@ type Outcome struct {
 	// Voters are those of a cluster that is founded together with this broker; nil:
 	// the cluster is there, or this broker has no vote in it.
 	Voters []founding.Voter
-	// Members are the brokers that were met on the way, with their addresses.
-	Members map[kafka.BrokerID]string
 }
 
 // NewFounder reads how far the directory is. An error says that its proposal cannot
@@ -78,12 +77,10 @@ func NewFounder(o FounderOptions) (*Founder, error) {
 	case !proposal.IsZero():
 		f.mu.state.Phase = founding.Proposed
 	}
-	if f.mu.state.ClusterID.IsZero() && o.Config.ClusterID != "" {
-		u, err := kafka.ParseUUID(o.Config.ClusterID)
-		if err != nil {
-			return nil, fmt.Errorf("cluster.id: %w", err)
+	if f.mu.state.ClusterID.IsZero() {
+		if f.mu.state.ClusterID, err = o.Config.FoundingID(); err != nil {
+			return nil, err
 		}
-		f.mu.state.ClusterID = kafka.ClusterID(u)
 	}
 	return f, nil
 }
@@ -174,8 +171,7 @@ const (
 func (f *Founder) Run(ctx context.Context, waits func(reason string)) (Outcome, error) {
 	said, at := "", time.Time{}
 	for pause := askFast; ; pause = min(pause*3/2, askSlow) {
-		answers := f.askAll(ctx)
-		d := founding.Decide(f.state(), answers)
+		d := founding.Decide(f.state(), f.askAll(ctx))
 		if d.Action == founding.Wait {
 			waits(d.Reason)
 			if now := f.o.Env.Clock.Now(); pause >= 4*askFast && (d.Reason != said || now.Sub(at) >= sayEvery) {
@@ -190,7 +186,7 @@ func (f *Founder) Run(ctx context.Context, waits func(reason string)) (Outcome, 
 		if done, err := f.carryOut(d); err != nil {
 			return Outcome{}, err
 		} else if done {
-			return outcomeOf(d, answers), nil
+			return outcomeOf(d), nil
 		}
 		pause = askFast
 	}
@@ -231,9 +227,8 @@ func (e *ForeignClusterError) Error() string {
 // Know asks the named addresses once whether they are of this directory's cluster. A
 // *ForeignClusterError: one of them is founded and is not. Silence is no answer.
 func (f *Founder) Know(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, f.o.Env.Clock, knowWait)
 	defer cancel()
-	defer f.o.Env.Clock.AfterFunc(knowWait, cancel).Stop()
 	self := f.state()
 	foreign := make([]*ForeignClusterError, len(self.Addresses))
 	eachAddress(self.Addresses, func(i int, address string) {
@@ -258,14 +253,10 @@ func (f *Founder) Know(ctx context.Context) error {
 }
 
 func (f *Founder) pause(ctx context.Context, d time.Duration) error {
-	t := f.o.Env.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
+	if !clock.Wait(ctx, f.o.Env.Clock, d, nil) {
 		return context.Cause(ctx)
-	case <-t.C():
-		return nil
 	}
+	return nil
 }
 
 // carryOut makes a decision durable, and only then shows it.
@@ -292,15 +283,10 @@ func (f *Founder) carryOut(d founding.Decision) (done bool, err error) {
 	return true, nil
 }
 
-func outcomeOf(d founding.Decision, answers []founding.Answer) Outcome {
-	out := Outcome{ClusterID: d.ClusterID, Members: map[kafka.BrokerID]string{}}
+func outcomeOf(d founding.Decision) Outcome {
+	out := Outcome{ClusterID: d.ClusterID}
 	if d.Action == founding.Found {
 		out.Voters = d.Proposal.Voters
-	}
-	for _, a := range answers {
-		if a.Silent == "" {
-			out.Members[a.State.Broker] = a.Address
-		}
 	}
 	return out
 }
@@ -309,9 +295,8 @@ func outcomeOf(d founding.Decision, answers []founding.Answer) Outcome {
 func (f *Founder) askAll(ctx context.Context) []founding.Answer {
 	self := f.state()
 	answers := make([]founding.Answer, len(self.Addresses))
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, f.o.Env.Clock, askWait)
 	defer cancel()
-	defer f.o.Env.Clock.AfterFunc(askWait, cancel).Stop()
 	eachAddress(self.Addresses, func(i int, address string) {
 		answers[i] = f.ask(ctx, self, address)
 	})

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/controller"
 	"holdfast/internal/env"
@@ -49,10 +50,8 @@ type Options struct {
 	Peers  Peers
 	// Registration is what this broker registers as.
 	Registration controller.RegisterBroker
-	// Applied is the metadata offset to which the partitions here are brought; Await
-	// waits for one.
+	// Applied is the metadata offset to which the partitions here are brought.
 	Applied func() kafka.Offset
-	Await   func(ctx context.Context, offset kafka.Offset) error
 	// Isolated hears when nothing was heard of the controller for a whole session, and
 	// when it answers again. It never waits.
 	Isolated func(bool)
@@ -154,13 +153,5 @@ func (l *Lifecycle) Led(leading bool, _ kafka.LeaderEpoch) {
 
 // pause waits for a while, or until something is signalled; false: ctx has ended.
 func (l *Lifecycle) pause(ctx context.Context, d time.Duration, signal <-chan struct{}) bool {
-	t := l.o.Env.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C():
-	case <-signal:
-	}
-	return true
+	return clock.Wait(ctx, l.o.Env.Clock, d, signal)
 }

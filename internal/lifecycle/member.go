@@ -114,9 +114,8 @@ func (l *Lifecycle) hears(ctx context.Context, node kafka.BrokerID) bool {
 	if node == kafka.NoBroker || node == l.self {
 		return true
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, l.patience())
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(l.patience(), cancel).Stop()
 	probe, answer := wire.NewFoundingProbeRequest(), wire.NewFoundingProbeResponse()
 	probe.State.BrokerID = int32(l.self)
 	return l.o.Peers.Do(ctx, node, wire.KeyFoundingProbe, &probe, &answer) == nil
@@ -164,9 +163,8 @@ func (l *Lifecycle) beat(ctx context.Context, leave bool) (controller.HeartbeatR
 
 // beatTo returns who leads instead when the node does not.
 func (l *Lifecycle) beatTo(ctx context.Context, leader kafka.BrokerID, h controller.Heartbeat) (result controller.HeartbeatResult, hint kafka.BrokerID, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, l.patience())
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(l.patience(), cancel).Stop()
 	if leader == l.self {
 		return l.hear(ctx, h)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -45,9 +46,8 @@ func (l *Lifecycle) recoverAll(ctx context.Context, image *meta.Image) {
 
 // askAll asks brokers side by side what their replicas hold.
 func (l *Lifecycle) askAll(ctx context.Context, ask map[kafka.BrokerID]map[kafka.TopicID][]int32) (reports []controller.LogReport) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, upkeepWait)
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(upkeepWait, cancel).Stop()
 	var mu sync.Mutex
 	gather(ask, func(id kafka.BrokerID, topics map[kafka.TopicID][]int32) {
 		var q wire.ReplicaLogsRequest

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/auth"
+	"holdfast/internal/clock"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -203,9 +204,8 @@ func (l *Lifecycle) endSessions(ctx context.Context, now time.Time) {
 
 // fence ends the session of an incarnation.
 func (l *Lifecycle) fence(ctx context.Context, b *meta.Broker, reason string) bool {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, fenceWait)
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(fenceWait, cancel).Stop()
 	_, err := l.o.Quorum.Submit(ctx, controller.FenceBroker{Broker: b.ID, Epoch: b.Epoch, Reason: reason})
 	if err != nil {
 		l.o.Log.Warn("a broker cannot be fenced now", "broker", b.ID, "epoch", b.Epoch, "reason", reason, "error", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/controller"
 	"holdfast/internal/kafka"
 	"holdfast/internal/meta"
@@ -47,9 +48,8 @@ func (l *Lifecycle) runUpkeep(ctx context.Context) {
 
 // try submits a command of the upkeep. What fails is tried again the next time.
 func (l *Lifecycle) try(ctx context.Context, what string, command controller.Command) (controller.Reply, bool) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, upkeepWait)
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(upkeepWait, cancel).Stop()
 	reply, err := l.o.Quorum.Submit(ctx, command)
 	if err != nil {
 		l.o.Log.Debug("the controller's upkeep was not done", "what", what, "error", err)
@@ -71,9 +71,8 @@ func (l *Lifecycle) growVoters(ctx context.Context, image *meta.Image) {
 	if !changed {
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := clock.Within(ctx, l.o.Env.Clock, votersWait)
 	defer cancel()
-	defer l.o.Env.Clock.AfterFunc(votersWait, cancel).Stop()
 	if err := l.o.Quorum.ChangeVoters(ctx, want); err != nil {
 		if !errors.Is(err, quorum.ErrChanging) {
 			l.o.Log.Warn("the voters of the metadata quorum do not change now", "voters", want, "error", err)

@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/api"
 	"holdfast/internal/auth"
 	"holdfast/internal/broker"
+	"holdfast/internal/clock"
 	"holdfast/internal/config"
 	"holdfast/internal/coord"
 	"holdfast/internal/datadir"
@@ -162,9 +163,8 @@ func (n *Node) leave(ctx context.Context) {
 	if n.life == nil || ctx.Err() != nil || n.quorum.Err() != nil || n.life.Err() != nil {
 		return
 	}
-	bounded, cancel := context.WithCancel(ctx)
+	bounded, cancel := clock.Within(ctx, n.o.Env.Clock, n.o.Config.ControlledStopLimit)
 	defer cancel()
-	defer n.o.Env.Clock.AfterFunc(n.o.Config.ControlledStopLimit, cancel).Stop()
 	if err := n.life.Leave(bounded); err != nil {
 		n.o.Log.Warn("the stop goes on without a hand-over", "error", err)
 		return

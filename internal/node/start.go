@@ -76,24 +76,13 @@ func (n *Node) start(ctx, background context.Context) error {
 
 func (n *Node) openDirectory() (err error) {
 	c := n.o.Config
-	cluster, err := clusterID(c.ClusterID)
+	cluster, err := c.FoundingID()
 	if err != nil {
 		return err
 	}
 	n.dir, err = datadir.Open(datadir.Options{Env: n.o.Env, Dir: n.o.DataDir, NodeID: c.NodeID, ClusterID: cluster,
 		Undecided: len(c.Bootstrap) > 0, Log: n.o.Log})
 	return err
-}
-
-func clusterID(text string) (kafka.ClusterID, error) {
-	if text == "" {
-		return kafka.ClusterID{}, nil
-	}
-	u, err := kafka.ParseUUID(text)
-	if err != nil {
-		return kafka.ClusterID{}, fmt.Errorf("cluster.id: %w", err)
-	}
-	return kafka.ClusterID(u), nil
 }
 
 // listen binds every listener before anything long happens, so that a port in
@@ -146,10 +135,10 @@ func (n *Node) comeIn(ctx context.Context) error {
 		if err := n.founder.Know(ctx); err != nil {
 			return fmt.Errorf("data directory %s: %w", n.o.DataDir, err)
 		}
-	}
-	if len(n.o.Config.Bootstrap) > 0 && id.Founded && !n.hasSnapshot() {
-		if err := n.founder.Meet(ctx); err != nil { // whom to get the first metadata from
-			return err
+		if !n.hasSnapshot() {
+			if err := n.founder.Meet(ctx); err != nil { // whom to get the first metadata from
+				return err
+			}
 		}
 	}
 	members := n.peers.Members(func(m quorum.Message, arrived bool) {

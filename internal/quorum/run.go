@@ -8,6 +8,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/kafka"
 )
 
@@ -123,12 +124,7 @@ func (q *Quorum) take(ctx context.Context, from kafka.Offset, p Pulled) (err err
 }
 
 func (q *Quorum) wait(ctx context.Context, d time.Duration) {
-	timer := q.o.Env.Clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-	case <-ctx.Done():
-	}
+	_ = clock.Wait(ctx, q.o.Env.Clock, d, nil) // the caller looks at ctx
 }
 
 // sight tells what to pull: everything behind what is applied.

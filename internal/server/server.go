@@ -274,12 +274,8 @@ func (s *Server) awaitDrained(ctx context.Context) {
 		if !busy {
 			return
 		}
-		t := s.o.Clock.NewTimer(5 * time.Millisecond)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !clock.Wait(ctx, s.o.Clock, 5*time.Millisecond, nil) {
 			return
-		case <-t.C():
 		}
 	}
 }
