@@ -139,7 +139,7 @@ func (f *fetching) Finish(expired bool) (*Reply, bool) {
 		if b.enough(f) || expired {
 			f.Abandon() // what has its answer waits at no partition any more
 			if f.session != nil {
-				f.session.epoch = nextEpoch(f.session.epoch)
+				f.session.epoch = kafka.NextSessionEpoch(f.session.epoch)
 				b.settle(f.session)
 			}
 			return b.seal(f), true

@@ -165,11 +165,3 @@ func (s *session) forget(k sessionKey) {
 		delete(s.index, k)
 	}
 }
-
-// nextEpoch is the epoch after e, which wraps past the largest value to 1.
-func nextEpoch(e int32) int32 {
-	if e == 1<<31-1 {
-		return 1
-	}
-	return e + 1
-}

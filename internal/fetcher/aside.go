@@ -81,11 +81,7 @@ func (s *aside) compose() (wait time.Duration, ok bool) {
 // fetch sends the request and takes the answer over.
 func (s *aside) fetch(ctx context.Context) {
 	l := s.l
-	limited, cancel := context.WithTimeout(ctx, callMax)
-	defer cancel()
-	q := peer.Call{Key: wire.KeyFetch, Version: fetchVersion, Request: &s.request, Response: &s.response, Buffer: s.buffer.take()}
-	err := l.control.Call(limited, &q)
-	s.buffer.give(q.Buffer)
+	err := s.buffer.call(ctx, l.control, callMax, peer.Call{Key: wire.KeyFetch, Version: fetchVersion, Request: &s.request, Response: &s.response})
 	if err == nil && s.response.ErrorCode != 0 {
 		err = kafka.ErrorCode(s.response.ErrorCode)
 	}

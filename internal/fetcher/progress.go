@@ -132,11 +132,7 @@ func (s *progress) compose() bool {
 }
 
 func (s *progress) tell(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callMax)
-	defer cancel()
-	q := peer.Call{Key: wire.KeyReplicaProgress, Version: 0, Request: &s.request, Response: &s.response, Buffer: s.buffer.take()}
-	err := s.l.control.Call(ctx, &q)
-	s.buffer.give(q.Buffer)
+	err := s.buffer.call(ctx, s.l.control, callMax, peer.Call{Key: wire.KeyReplicaProgress, Request: &s.request, Response: &s.response})
 	if err == nil && s.response.ErrorCode != 0 {
 		err = kafka.ErrorCode(s.response.ErrorCode)
 	}

@@ -411,7 +411,7 @@ func (d *door) session(q *wire.FetchRequest) (*fakeSession, *wire.FetchResponse)
 		response.ErrorCode = int16(kafka.ErrInvalidFetchSessionEpoch)
 		s = nil
 	default:
-		s.epoch = nextEpoch(s.epoch)
+		s.epoch = kafka.NextSessionEpoch(s.epoch)
 	}
 	for _, t := range q.Topics {
 		for _, p := range t.Partitions {

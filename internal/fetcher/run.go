@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"holdfast/internal/clock"
 	"holdfast/internal/kafka"
 	"holdfast/internal/partition"
 )
@@ -56,11 +57,5 @@ func (f *Fetcher) Close() {
 
 // sleep waits until c is poked, for d, or until ctx ends.
 func (l *leader) sleep(ctx context.Context, c chan struct{}, d time.Duration) {
-	t := l.clock().NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-c:
-	case <-t.C():
-	case <-ctx.Done():
-	}
+	_ = clock.Wait(ctx, l.clock(), d, c) // the caller looks at ctx
 }

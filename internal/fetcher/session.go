@@ -234,13 +234,9 @@ func appendTopics(dst []wire.FetchRequestTopic, list []wanted, bytesMax int) []w
 
 // call sends the request and waits for the answer.
 func (s *session) call(ctx context.Context) (kafka.ErrorCode, error) {
-	o := &s.l.f.o
-	ctx, cancel := context.WithTimeout(ctx, o.Wait+callMax)
-	defer cancel()
 	s.began, s.read = s.l.clock().Now(), 0
-	q := peer.Call{Key: wire.KeyFetch, Version: fetchVersion, Request: &s.request, Response: &s.response, Buffer: s.buffer.take()}
-	err := s.l.data.Call(ctx, &q)
-	s.buffer.give(q.Buffer)
+	err := s.buffer.call(ctx, s.l.data, s.l.f.o.Wait+callMax,
+		peer.Call{Key: wire.KeyFetch, Version: fetchVersion, Request: &s.request, Response: &s.response})
 	s.l.mu.Lock()
 	s.l.mu.parked = false
 	s.l.mu.Unlock()
@@ -268,7 +264,7 @@ func (s *session) settle(code kafka.ErrorCode, err error) bool {
 		s.id = s.response.SessionID
 	}
 	if s.id != 0 {
-		s.epoch = nextEpoch(s.epoch)
+		s.epoch = kafka.NextSessionEpoch(s.epoch)
 	}
 	l.f.stats.Fetches.Add(1)
 	s.answers = l.resolve(s.answers[:0], &s.response, nil)
@@ -279,14 +275,6 @@ func (s *session) settle(code kafka.ErrorCode, err error) bool {
 	l.noteSession(s.answers)
 	clear(s.answers)
 	return true
-}
-
-// nextEpoch is the session epoch after e, which wraps past the largest value to 1.
-func nextEpoch(e int32) int32 {
-	if e == 1<<31-1 {
-		return 1
-	}
-	return e + 1
 }
 
 // buffer is where answers are read into, again and again.
@@ -302,6 +290,16 @@ const (
 	bufferKeep = 1 << 20
 	bufferIdle = 256
 )
+
+// call sends a request, whose answer is read into the buffer, and waits for limit.
+func (u *buffer) call(ctx context.Context, to Client, limit time.Duration, q peer.Call) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	q.Buffer = u.take()
+	err := to.Call(ctx, &q)
+	u.give(q.Buffer)
+	return err
+}
 
 func (u *buffer) take() []byte {
 	if u.b == nil {

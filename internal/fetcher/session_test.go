@@ -4,6 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"holdfast/internal/kafka"
 	"holdfast/internal/partition"
 )
 
@@ -67,7 +68,7 @@ func TestSession_IsOpenedAnewForAnEpoch(t *testing.T) {
 // Session epochs wrap past the largest value to 1.
 func TestSession_NextEpoch(t *testing.T) {
 	for from, want := range map[int32]int32{0: 1, 1: 2, 1<<31 - 2: 1<<31 - 1, 1<<31 - 1: 1} {
-		if got := nextEpoch(from); got != want {
+		if got := kafka.NextSessionEpoch(from); got != want {
 			t.Errorf("after %d comes %d, want %d", from, got, want)
 		}
 	}

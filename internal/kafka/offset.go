@@ -66,3 +66,12 @@ const (
 	TimestampEarliestLocal Timestamp = -4 // the first offset on local disk (KIP-405)
 	TimestampLatestTiered  Timestamp = -5 // the last offset in remote storage (KIP-1005)
 )
+
+// NextSessionEpoch is the epoch of a fetch session after e: it wraps past the largest
+// int32 to 1, because 0 opens a session and -1 ends one (KIP-227).
+func NextSessionEpoch(e int32) int32 {
+	if e == 1<<31-1 {
+		return 1
+	}
+	return e + 1
+}
