@@ -104,27 +104,8 @@ func (n *Node) drawSecret(name string) (auth.Secret, error) {
 	if secret, err := n.readSecret(name); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return secret, err // another broker was faster
 	}
-	fsys, secret := n.o.Env.FS, auth.NewSecret(n.o.Env.Rand)
-	text, next := []byte(secret.Text()), name+".new"
-	err := fsys.Remove(next)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return auth.Secret{}, fmt.Errorf("make the broker secret: %w", err)
-	}
-	f, err := fsys.OpenFile(next, vfs.Write|vfs.Create|vfs.Exclusive|vfs.Private)
-	if err != nil {
-		return auth.Secret{}, fmt.Errorf("make the broker secret: %w", err)
-	}
-	_, err = f.WriteAt(text, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fsys.Rename(next, name)
-	}
-	if err == nil {
-		err = fsys.SyncDir(path.Dir(name))
-	}
-	if err != nil {
+	secret := auth.NewSecret(n.o.Env.Rand)
+	if err := vfs.WritePrivateFile(n.o.Env.FS, name, []byte(secret.Text())); err != nil {
 		return auth.Secret{}, fmt.Errorf("make the broker secret: %w", err)
 	}
 	return secret, nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 )
 
@@ -63,8 +64,23 @@ func ReadFull(r io.ReaderAt, p []byte, off int64) error {
 // content or the new, never a mix, and the new once WriteFile has returned: it
 // writes name+".tmp", syncs it, renames it and syncs the directory.
 func WriteFile(fsys FS, name string, content []byte) error {
-	temporary := name + ".tmp"
-	f, err := fsys.OpenFile(temporary, Write|Create|Truncate)
+	return writeFile(fsys, name, Truncate, content)
+}
+
+// WritePrivateFile is WriteFile for what only the owner may read.
+func WritePrivateFile(fsys FS, name string, content []byte) error {
+	// One that is left of an earlier try may have been made for everybody.
+	if err := fsys.Remove(temporaryName(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeFile(fsys, name, Exclusive|Private, content)
+}
+
+func temporaryName(name string) string { return name + ".tmp" }
+
+func writeFile(fsys FS, name string, how Flag, content []byte) error {
+	temporary := temporaryName(name)
+	f, err := fsys.OpenFile(temporary, Write|Create|how)
 	if err != nil {
 		return err
 	}
