@@ -16,7 +16,6 @@ type office struct {
 	since    time.Duration // silence counts from here
 	looked   time.Duration
 	contacts map[kafka.BrokerID]contact
-	reports  *inquiry
 }
 
 type contact struct {

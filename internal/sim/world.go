@@ -56,14 +56,13 @@ type World struct {
 	queue queue
 	steps int
 
-	nodes     []*node
-	net       network
-	plan      plan
-	check     *checker
-	load      *workload
-	context   context.Context
-	topicMade bool
-	healing   bool // the liveness phase has begun
+	nodes   []*node
+	net     network
+	plan    plan
+	check   *checker
+	load    *workload
+	context context.Context
+	healing bool // the liveness phase has begun
 
 	result Result
 	hash   uint64
